@@ -1,0 +1,40 @@
+import type { Registry } from 'prom-client';
+
+import type { Config } from './config/schema.ts';
+import type { Logger } from './observe/log.ts';
+import type { Machines } from './runtime/types.ts';
+import type { Cache } from './services/cache/types.ts';
+import type { Health } from './services/health/types.ts';
+import type { Jobs } from './services/jobs/types.ts';
+import type { Sessions } from './services/sessions/types.ts';
+import type { Sockets } from './services/sockets/types.ts';
+
+export interface RedoubtOptions {
+  /** A config file on top of the shipped ones, or settings in the shape of one. */
+  readonly config?: string | object;
+  /** Folder of `*.machine.json` files; default: Redoubt's own. */
+  readonly machines?: string;
+  /** Default: pino on standard output at `log.level`. */
+  readonly logger?: Logger;
+}
+
+/** What `createRedoubt` gives an application. */
+export interface Redoubt extends AsyncDisposable {
+  readonly cache: Cache;
+  readonly sessions: Sessions;
+  readonly sockets: Sockets;
+  readonly jobs: Jobs;
+  readonly health: Health;
+  readonly machines: Machines;
+  /** prom-client's registry with all of Redoubt's metrics, to be merged or served. */
+  readonly metrics: Registry;
+  /** Frozen; durations in milliseconds. Holds secrets: never print it. */
+  readonly config: Config;
+  /**
+   * Says that this instance is about to stop: `/health/ready` answers 503 from now on.
+   * `close` does so too.
+   */
+  drain(): void;
+  /** Flushes and lets go of everything, within `server.shutdownTimeout`; later calls join the first. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,69 @@
+import { parseDuration, parseSize } from '../core/format.ts';
+import type { Leaf } from './schema.ts';
+
+interface Format {
+  /** What is allowed, for the error message. */
+  readonly allowed: string;
+  /** The value in code for one in a file or in the environment; `undefined` where it is not allowed. */
+  readonly read: (value: unknown) => unknown;
+}
+
+/** Environment variables are text: numbers and booleans are read from it, nothing else is guessed. */
+const number = (value: unknown): number | undefined => {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
+  // An empty variable is a mistake, not a zero.
+  if (typeof value !== 'string' || !/^-?\d+(\.\d+)?$/.test(value.trim())) return undefined;
+  return Number(value);
+};
+
+const within = (value: number | undefined, from: number, to: number, whole: boolean): number | undefined =>
+  value !== undefined && value >= from && value <= to && (!whole || Number.isInteger(value)) ? value : undefined;
+
+const FORMATS: Readonly<Record<string, Format>> = {
+  duration: {
+    allowed: 'a duration with its unit, such as "250ms", "5s", "2m" or "24h"',
+    read: (value) => (typeof value === 'string' ? parseDuration(value) : undefined),
+  },
+  size: {
+    allowed: 'a size with its unit, such as "512b", "64kb" or "64mb"',
+    read: (value) => (typeof value === 'string' ? parseSize(value) : undefined),
+  },
+  count: {
+    allowed: 'a whole number from 1',
+    read: (value) => within(number(value), 1, Number.MAX_SAFE_INTEGER, true),
+  },
+  ratio: { allowed: 'a number from 0 to 1', read: (value) => within(number(value), 0, 1, false) },
+  port: { allowed: 'a port from 0 to 65535', read: (value) => within(number(value), 0, 65_535, true) },
+  boolean: {
+    allowed: 'true or false',
+    read: (value) =>
+      value === true || value === 'true' ? true : value === false || value === 'false' ? false : undefined,
+  },
+  text: { allowed: 'a text', read: (value) => (typeof value === 'string' ? value : undefined) },
+  list: {
+    allowed: 'a list of texts, or one text with commas between them',
+    read: (value) => {
+      if (Array.isArray(value)) return value.every((item) => typeof item === 'string') ? value : undefined;
+      if (typeof value !== 'string') return undefined;
+      return value
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean);
+    },
+  },
+};
+
+/** The format of a setting; a list of words allows just those. */
+export function formatOf(leaf: Leaf): Format {
+  const { format } = leaf;
+  if (typeof format === 'string') {
+    const known = FORMATS[format];
+    if (known) return known;
+    throw new TypeError(`Unknown format ${format}`);
+  }
+  const words = format as readonly string[];
+  return {
+    allowed: `one of ${words.map((word) => `"${word}"`).join(', ')}`,
+    read: (value) => (words.includes(value as string) ? value : undefined),
+  };
+}

@@ -1,0 +1,185 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import convict from 'convict';
+import JSON5 from 'json5';
+
+import { RedoubtError } from '../core/errors.ts';
+import { suggest } from '../core/format.ts';
+import { formatOf } from './formats.ts';
+import { type Config, type Group, type Leaf, SCHEMA, envName, isLeaf, walkSchema } from './schema.ts';
+
+/** One mistake in the configuration; `file` is a path, or `environment`, or `options`. */
+export interface ConfigFinding {
+  readonly file: string;
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface LoadOptions {
+  /** Folder of `default.json5` and `$NODE_ENV.json5`; default: Redoubt's own `config/`. */
+  readonly dir?: string;
+  /** One more file on top; default: `REDOUBT_CONFIG`. */
+  readonly file?: string | undefined;
+  /** Settings of the caller, in the shape of a file; the last word but for the environment. */
+  readonly overrides?: object | undefined;
+  /** Default: `process.env`. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A checked configuration with where it came from. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** The files that were read, in the order in which they lie on each other. */
+  readonly files: readonly string[];
+}
+
+const OWN_DIR = fileURLToPath(new URL('../../config/', import.meta.url));
+
+for (const name of ['duration', 'size', 'count', 'ratio', 'port', 'boolean', 'text', 'list'] as const) {
+  const format = formatOf({ doc: '', format: name, default: undefined });
+  convict.addFormat({
+    name: `redoubt-${name}`,
+    coerce: (value: unknown) => format.read(value) ?? value,
+    validate: () => {
+      // Each layer has been checked on its own before, with its file's name, which convict does not know.
+    },
+  });
+}
+
+/**
+ * Reads the layers (`default.json5`, `$NODE_ENV.json5`, one more file, the caller's, the environment),
+ * checks each, and merges them.
+ *
+ * @returns the frozen configuration
+ * @throws {RedoubtError} `ERR_CONFIG` naming every mistake at once: file, path, what was found and what is allowed
+ */
+export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const env = options.env ?? process.env;
+  const dir = options.dir ?? OWN_DIR;
+  const extra = options.file ?? (env['REDOUBT_CONFIG'] || undefined);
+  const files = [join(dir, 'default.json5'), join(dir, `${env['NODE_ENV'] || 'development'}.json5`)].filter((file) =>
+    existsSync(file),
+  );
+  if (extra) files.push(extra);
+
+  const findings: ConfigFinding[] = [];
+  const layers = files.map((file) => readLayer(file, findings));
+  if (options.overrides) {
+    checkLayer(options.overrides, SCHEMA, 'options', '', findings);
+    layers.push(options.overrides as Record<string, unknown>);
+  }
+  checkEnvironment(env, findings);
+  if (findings.length > 0) throw configError(findings);
+
+  const merged = convict(convictSchema(SCHEMA) as convict.Schema<Record<string, unknown>>, { env, args: [] });
+  for (const layer of layers) merged.load(layer);
+  merged.validate({ allowed: 'strict' });
+  return { config: freezeInCode(merged.getProperties(), SCHEMA) as unknown as Config, files };
+}
+
+/** The configuration as a person may see it: secrets and the passwords in URLs masked. */
+export function maskConfig(config: Config): Record<string, unknown> {
+  const masked = structuredClone(config) as unknown as Record<string, unknown>;
+  for (const [path, leaf] of walkSchema()) {
+    if (!leaf.sensitive) continue;
+    const keys = path.split('.');
+    const last = keys.pop() ?? '';
+    const group = keys.reduce((node, key) => node[key] as Record<string, unknown>, masked);
+    if (group[last] !== undefined && String(group[last]) !== '') group[last] = '[secret]';
+  }
+  return masked;
+}
+
+function configError(findings: readonly ConfigFinding[]): RedoubtError {
+  const lines = findings.map(({ file, path, message }) => `${file}: ${path ? `${path}: ` : ''}${message}`);
+  return new RedoubtError('ERR_CONFIG', { message: `\n  ${lines.join('\n  ')}`, findings: findings.length });
+}
+
+function readLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> {
+  let layer: unknown;
+  try {
+    layer = JSON5.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    findings.push({ file, path: '', message: `cannot be read: ${(error as Error).message.replace(/^JSON5: /, '')}` });
+    return {};
+  }
+  if (typeof layer !== 'object' || layer === null || Array.isArray(layer)) {
+    findings.push({ file, path: '', message: 'must hold one object' });
+    return {};
+  }
+  checkLayer(layer, SCHEMA, file, '', findings);
+  return layer as Record<string, unknown>;
+}
+
+function checkLayer(layer: object, group: Group, file: string, prefix: string, findings: ConfigFinding[]): void {
+  for (const [key, value] of Object.entries(layer)) {
+    const path = prefix + key;
+    // Own keys only: a key named constructor must not find Object's.
+    const node: Leaf | Group | undefined = Object.hasOwn(group, key) ? group[key] : undefined;
+    if (node === undefined) {
+      const near = suggest(key, Object.keys(group));
+      findings.push({ file, path, message: `unknown key${near ? ` (did you mean "${prefix}${near}"?)` : ''}` });
+    } else if (isLeaf(node)) {
+      checkValue(value, node, file, path, findings);
+    } else if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      findings.push({ file, path, message: `must be an object with ${Object.keys(node).join(', ')}` });
+    } else {
+      checkLayer(value, node, file, `${path}.`, findings);
+    }
+  }
+}
+
+function checkValue(value: unknown, leaf: Leaf, file: string, path: string, findings: ConfigFinding[]): void {
+  const format = formatOf(leaf);
+  if (format.read(value) !== undefined) return;
+  const found = leaf.sensitive ? '[secret]' : JSON.stringify(value);
+  const near =
+    Array.isArray(leaf.format) && typeof value === 'string' ? suggest(value, leaf.format as string[]) : undefined;
+  const hint = near ? ` (did you mean "${near}"?)` : '';
+  findings.push({ file, path, message: `must be ${format.allowed}, found ${found}${hint}` });
+}
+
+function checkEnvironment(env: NodeJS.ProcessEnv, findings: ConfigFinding[]): void {
+  const names = new Map([...walkSchema()].map(([path, leaf]) => [envName(path, leaf), leaf]));
+  for (const [name, leaf] of names) {
+    const value = env[name];
+    if (value !== undefined) checkValue(value, leaf, 'environment', name, findings);
+  }
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('REDOUBT_') || name === 'REDOUBT_CONFIG' || names.has(name)) continue;
+    const near = suggest(name, [...names.keys()]);
+    findings.push({
+      file: 'environment',
+      path: name,
+      message: `unknown variable${near ? ` (did you mean ${near}?)` : ''}`,
+    });
+  }
+}
+
+function convictSchema(group: Group, prefix = ''): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(group).map(([key, node]) => {
+      if (!isLeaf(node)) return [key, convictSchema(node, `${prefix}${key}.`)];
+      const format = typeof node.format === 'string' ? `redoubt-${node.format}` : [...node.format];
+      return [key, { ...node, format, env: envName(prefix + key, node) }];
+    }),
+  );
+}
+
+/** Durations to milliseconds under `…Ms`, all the rest as it is; frozen to the leaves. */
+function freezeInCode(values: Record<string, unknown>, group: Group): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(group).map(([key, node]) => {
+    if (!isLeaf(node)) return [key, freezeInCode(values[key] as Record<string, unknown>, node)];
+    const { read } = formatOf(node);
+    // convict has coerced what came from the environment or a file, not the schema's own defaults.
+    const value = typeof values[key] === 'number' && !isPlainNumber(node) ? values[key] : read(values[key]);
+    return [node.format === 'duration' ? `${key}Ms` : key, Object.freeze(value)];
+  });
+  return Object.freeze(Object.fromEntries(entries)) as Readonly<Record<string, unknown>>;
+}
+
+function isPlainNumber(leaf: Leaf): boolean {
+  return leaf.format !== 'duration' && leaf.format !== 'size';
+}

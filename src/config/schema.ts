@@ -1,0 +1,428 @@
+/**
+ * Every setting of Redoubt: one entry a key, the only place where a default is decided.
+ * `docs/config.md` and `config/default.json5`'s coverage test are made from it.
+ *
+ * Durations are strings with a unit in files (`250ms`) and milliseconds in code, under the key
+ * with `Ms` behind it; sizes are strings (`64mb`) and bytes.
+ */
+export interface Leaf {
+  /** One full sentence: what it does, with its effect. */
+  readonly doc: string;
+  readonly format: 'duration' | 'size' | 'count' | 'ratio' | 'port' | 'boolean' | 'text' | 'list' | readonly string[];
+  readonly default: unknown;
+  /** Only where the contract names it; otherwise `REDOUBT_<PATH>`. */
+  readonly env?: string;
+  /** Masked wherever the configuration is shown. */
+  readonly sensitive?: boolean;
+}
+
+export interface Group {
+  readonly [key: string]: Leaf | Group;
+}
+
+const probe = (dependency: string, deadline: string) =>
+  ({
+    every: {
+      doc: `Time between two probes while ${dependency} is in use.`,
+      format: 'duration',
+      default: '250ms',
+    },
+    deadline: {
+      doc: `Longest wait for one probe of ${dependency}, connecting included; longer than a call's deadline, so that a slow server is told from a dead one.`,
+      format: 'duration',
+      default: deadline,
+    },
+    backoffBase: {
+      doc: `Upper bound of the first wait between two probes while ${dependency} is out of use; it doubles at each failure and is fully jittered.`,
+      format: 'duration',
+      default: '100ms',
+    },
+    backoffMax: {
+      doc: `Upper bound of every wait between two probes of an unreachable ${dependency}; a return is noticed at most this much later.`,
+      format: 'duration',
+      default: '1s',
+    },
+    refusedBackoffMax: {
+      doc: `Upper bound of the waits while ${dependency} refuses the password, the rights or TLS: configuration, which no quick retry mends.`,
+      format: 'duration',
+      default: '30s',
+    },
+  }) as const satisfies Group;
+
+const detect = (dependency: string, slowCall: string) =>
+  ({
+    failuresToTrip: {
+      doc: `Consecutive failed probes after which ${dependency} is taken out of use; a broken connection needs only one confirming probe.`,
+      format: 'count',
+      default: 2,
+    },
+    successesToRecover: {
+      doc: `Consecutive passed probes before ${dependency} is reconciled and used again.`,
+      format: 'count',
+      default: 2,
+    },
+    window: {
+      doc: 'Length of the sliding window over which failure and slow-call ratios are counted.',
+      format: 'duration',
+      default: '10s',
+    },
+    minimumCalls: {
+      doc: 'Calls that the window must hold before a ratio says anything.',
+      format: 'count',
+      default: 20,
+    },
+    failureRatio: {
+      doc: `Share of failed calls in the window (0 to 1) at which ${dependency} is taken out of use although its probes pass.`,
+      format: 'ratio',
+      default: 0.5,
+    },
+    slowCall: {
+      doc: `A call or probe of ${dependency} that takes longer than this counts as slow.`,
+      format: 'duration',
+      default: slowCall,
+    },
+    slowCallRatio: {
+      doc: `Share of slow calls in the window (0 to 1) at which ${dependency} is taken out of use as slow.`,
+      format: 'ratio',
+      default: 0.5,
+    },
+    loopLag: {
+      doc: 'When our own event loop was blocked longer than this, calls and probes of that time say nothing and are voided.',
+      format: 'duration',
+      default: '100ms',
+    },
+  }) as const satisfies Group;
+
+const delays = (dependency: string) =>
+  ({
+    connectTimeout: {
+      doc: `Longest stay of the ${dependency} machine in connecting; createRedoubt() resolves at the latest then.`,
+      format: 'duration',
+      default: '2s',
+    },
+    recoverTimeout: {
+      doc: `Longest stay of the ${dependency} machine in recovering; then it falls back to degraded.`,
+      format: 'duration',
+      default: '10s',
+    },
+  }) as const satisfies Group;
+
+const holdDown = (dependency: string) =>
+  ({
+    dwell: {
+      doc: `Least stay of the ${dependency} machine in degraded, however soon the probes pass.`,
+      format: 'duration',
+      default: '500ms',
+    },
+    base: {
+      doc: 'Least stay in degraded at the second trip in short order; it doubles with each further one.',
+      format: 'duration',
+      default: '1s',
+    },
+    max: {
+      doc: 'Upper bound of the least stay in degraded, however often it flaps.',
+      format: 'duration',
+      default: '60s',
+    },
+    halfLife: {
+      doc: 'Time in which half of the trips are forgiven.',
+      format: 'duration',
+      default: '60s',
+    },
+  }) as const satisfies Group;
+
+export const SCHEMA = {
+  env: {
+    doc: 'The kind of installation: names the second config file; production refuses to make up secrets and switches the demo off.',
+    format: 'text',
+    default: 'development',
+    env: 'NODE_ENV',
+  },
+  log: {
+    level: {
+      doc: 'Least severity that is logged.',
+      format: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      default: 'info',
+      env: 'LOG_LEVEL',
+    },
+  },
+  server: {
+    host: {
+      doc: 'Address that the server listens on; 0.0.0.0 for every interface.',
+      format: 'text',
+      default: '127.0.0.1',
+      env: 'HOST',
+    },
+    port: { doc: 'Port that the server listens on; 0 for any free one.', format: 'port', default: 3000, env: 'PORT' },
+    app: {
+      doc: "Module with your own routes, relative to the working directory; empty for none. Its default export is called with { app, io, redoubt, config } before the server's own error handler.",
+      format: 'text',
+      default: '',
+    },
+    demo: {
+      doc: 'Whether the demo application (sessions, sockets and a worked queue) is served: yes, no, or auto for everywhere but in production.',
+      format: ['auto', 'yes', 'no'],
+      default: 'auto',
+    },
+    apiToken: {
+      doc: 'Bearer token for /v1; without one /v1 is open outside production and off in production.',
+      format: 'text',
+      default: '',
+      env: 'API_TOKEN',
+      sensitive: true,
+    },
+    trustProxy: {
+      doc: "Express' trust proxy setting as text: empty for none, a number of hops, or a list of addresses; needed for secure cookies behind a TLS proxy.",
+      format: 'text',
+      default: '',
+    },
+    bodyLimit: { doc: 'Largest request body that the server reads.', format: 'size', default: '1mb' },
+    shutdownTimeout: {
+      doc: 'Longest time from a stop signal to the exit; what is not flushed by then is given up, and said so.',
+      format: 'duration',
+      default: '10s',
+    },
+    drainDelay: {
+      doc: 'Time between answering 503 on /health/ready and refusing connections, for load balancers to notice.',
+      format: 'duration',
+      default: '0ms',
+    },
+  },
+  inspect: {
+    enabled: {
+      doc: 'Whether the official XState inspector may attach (serve --inspect): a WebSocket on loopback only.',
+      format: 'boolean',
+      default: false,
+    },
+    port: { doc: 'Port of the inspector bridge on 127.0.0.1; 0 for any free one.', format: 'port', default: 8080 },
+    origins: {
+      doc: 'Origins of pages that may attach to the inspector bridge, comma-separated.',
+      format: 'list',
+      default: ['https://stately.ai', 'https://www.stately.ai', 'https://editor.stately.ai'],
+    },
+  },
+  machines: {
+    dir: {
+      doc: "Folder of the *.machine.json files; empty for Redoubt's own.",
+      format: 'text',
+      default: '',
+      env: 'REDOUBT_MACHINES',
+    },
+    historyLength: {
+      doc: 'Transitions that are kept in memory for each machine; /health shows the last 20.',
+      format: 'count',
+      default: 200,
+    },
+  },
+  redis: {
+    url: {
+      doc: 'Where Redis is: redis://user:password@host:port/db, or rediss:// for TLS.',
+      format: 'text',
+      default: 'redis://127.0.0.1:6379',
+      env: 'REDIS_URL',
+      sensitive: true,
+    },
+    keyPrefix: { doc: 'Put before every key that Redoubt writes.', format: 'text', default: 'redoubt:' },
+    connectTimeout: {
+      doc: 'Longest wait for one connection to be ready for commands, the handshake included.',
+      format: 'duration',
+      default: '1s',
+    },
+    deadline: {
+      doc: 'Longest wait for one Redis call of a service that has no deadline of its own.',
+      format: 'duration',
+      default: '250ms',
+    },
+    maxInFlight: {
+      doc: 'High-water mark of Redis calls in flight; more are refused at once with ERR_BACKPRESSURE and fall to the next backend.',
+      format: 'count',
+      default: 10000,
+    },
+    probe: probe('Redis', '500ms'),
+    detect: detect('Redis', '100ms'),
+    delays: delays('Redis'),
+    holdDown: holdDown('Redis'),
+    ramp: {
+      start: {
+        doc: 'Redis calls that may be in flight in the first moment after a recovery; the bound then doubles every redis.ramp.step until it reaches redis.maxInFlight.',
+        format: 'count',
+        default: 32,
+      },
+      step: { doc: 'Time in which the bound of the ramp doubles.', format: 'duration', default: '100ms' },
+    },
+  },
+  postgres: {
+    url: {
+      doc: 'Where PostgreSQL is: postgres://…; pglite:DIR for the embedded one; none for none; empty: embedded in .redoubt/, in production none.',
+      format: 'text',
+      default: '',
+      env: 'DATABASE_URL',
+      sensitive: true,
+    },
+    poolMax: { doc: 'Most connections to PostgreSQL.', format: 'count', default: 10 },
+    queueMax: {
+      doc: 'High-water mark of statements that wait for a connection; more are refused at once with ERR_BACKPRESSURE.',
+      format: 'count',
+      default: 500,
+    },
+    connectTimeout: {
+      doc: 'Longest wait for a connection to PostgreSQL.',
+      format: 'duration',
+      default: '1s',
+    },
+    deadline: {
+      doc: 'Longest wait for one statement, the wait for a connection included; also set as statement_timeout on the server.',
+      format: 'duration',
+      default: '1s',
+    },
+    probe: probe('PostgreSQL', '1s'),
+    detect: detect('PostgreSQL', '500ms'),
+    delays: delays('PostgreSQL'),
+    holdDown: holdDown('PostgreSQL'),
+  },
+  cache: {
+    deadline: {
+      doc: 'Longest wait for Redis in one cache call; past it the call is answered from memory.',
+      format: 'duration',
+      default: '250ms',
+    },
+    ttl: { doc: 'Lifetime of a value that is set without one.', format: 'duration', default: '5m' },
+    grace: {
+      doc: 'How long past the moment Redis was lost a value read before it may be served as stale.',
+      format: 'duration',
+      default: '10m',
+    },
+    maxEntries: { doc: 'Most entries in memory.', format: 'count', default: 1000 },
+    maxBytes: { doc: 'Most bytes of keys and values in memory.', format: 'size', default: '64mb' },
+    maxKeyBytes: { doc: 'Longest key, in bytes of UTF-8.', format: 'count', default: 512 },
+    maxValueBytes: { doc: 'Largest value, serialised.', format: 'size', default: '1mb' },
+    sweepEvery: { doc: 'Time between two sweeps of expired entries out of memory.', format: 'duration', default: '5m' },
+    journalMax: {
+      doc: 'Most keys whose writes are remembered while Redis is out of use; beyond it the whole cache starts a new epoch at the return, cold but never wrong.',
+      format: 'count',
+      default: 10000,
+    },
+  },
+  sessions: {
+    secret: {
+      doc: 'Comma-separated secrets of at least 32 characters: the first signs cookies and seals records, all of them verify and open.',
+      format: 'list',
+      default: [],
+      env: 'SESSION_SECRET',
+      sensitive: true,
+    },
+    cookieName: { doc: 'Name of the session cookie.', format: 'text', default: 'connect.sid' },
+    ttl: { doc: 'Lifetime of a session whose cookie has no expiry of its own.', format: 'duration', default: '24h' },
+    touchEvery: {
+      doc: 'A session that is only read is prolonged at most this often.',
+      format: 'duration',
+      default: '60s',
+    },
+    deadline: {
+      doc: 'Longest wait for Redis in one session call; past it PostgreSQL is asked.',
+      format: 'duration',
+      default: '250ms',
+    },
+    table: {
+      doc: "Table of the sessions in PostgreSQL, in connect-pg-simple's layout.",
+      format: 'text',
+      default: 'session',
+    },
+    pruneEvery: { doc: 'Time between two deletions of expired rows.', format: 'duration', default: '15m' },
+    memoryMax: {
+      doc: 'Most sealed sessions that are kept in memory for the case that Redis and PostgreSQL are both gone.',
+      format: 'count',
+      default: 10000,
+    },
+    retryAfter: {
+      doc: 'What Retry-After says when a session cannot be looked up.',
+      format: 'duration',
+      default: '2s',
+    },
+  },
+  sockets: {
+    key: {
+      doc: "Prefix of the Redis channels; the stock adapter's, so that both understand each other.",
+      format: 'text',
+      default: 'socket.io',
+    },
+    deadline: {
+      doc: 'Longest wait for Redis to take one message.',
+      format: 'duration',
+      default: '250ms',
+    },
+    requestsTimeout: {
+      doc: 'Longest wait for the answers of other instances (fetchSockets, serverSideEmit).',
+      format: 'duration',
+      default: '1s',
+    },
+  },
+  jobs: {
+    deadline: {
+      doc: 'Longest wait for Redis to accept a job; past it the outcome is unknown and reported so.',
+      format: 'duration',
+      default: '1s',
+    },
+    prefix: { doc: "BullMQ's key prefix.", format: 'text', default: 'bull' },
+    drainTimeout: {
+      doc: 'Longest wait for running jobs when the process stops.',
+      format: 'duration',
+      default: '5s',
+    },
+  },
+  health: {
+    details: {
+      doc: 'Who sees more than the status: everybody, or only callers with the API token.',
+      format: ['always', 'token'],
+      default: 'always',
+    },
+    readiness: {
+      doc: 'Machines that must be usable for /health/ready, comma-separated; postgres counts only where one is configured.',
+      format: 'list',
+      default: ['postgres'],
+    },
+  },
+} as const satisfies Group;
+
+type Value<L extends Leaf> = L['format'] extends 'boolean'
+  ? boolean
+  : L['format'] extends 'list'
+    ? readonly string[]
+    : L['format'] extends 'text'
+      ? string
+      : L['format'] extends readonly (infer Word)[]
+        ? Word
+        : number;
+
+type Key<K, L> = L extends { readonly format: 'duration' } ? `${K & string}Ms` : K;
+
+/** The configuration as code reads it: frozen, durations in milliseconds, sizes in bytes. */
+export type ConfigOf<G> = {
+  readonly [K in keyof G as Key<K, G[K]>]: G[K] extends Leaf ? Value<G[K]> : ConfigOf<G[K]>;
+};
+export type Config = ConfigOf<typeof SCHEMA>;
+
+/** Whether a schema node is a setting, not a group of them. */
+export function isLeaf(node: Leaf | Group): node is Leaf {
+  return typeof (node as Leaf).doc === 'string' && 'format' in node;
+}
+
+/** The environment variable of a path: `sessions.touchEvery` → `REDOUBT_SESSIONS_TOUCH_EVERY`. */
+export function envName(path: string, leaf: Leaf): string {
+  return (
+    leaf.env ??
+    `REDOUBT_${path
+      .replaceAll('.', '_')
+      .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
+      .toUpperCase()}`
+  );
+}
+
+/** Walks all settings in order, with their dotted paths. */
+export function* walkSchema(group: Group = SCHEMA, prefix = ''): Generator<[path: string, leaf: Leaf]> {
+  for (const [key, node] of Object.entries(group)) {
+    const path = prefix + key;
+    if (isLeaf(node)) yield [path, node];
+    else yield* walkSchema(node, `${path}.`);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Every way a Redoubt call can fail, by code. Callers branch on `code`; people read `message`
+ * and `hint`. `retryable` says whether the same call may succeed later without a change.
+ */
+export const ERRORS = {
+  ERR_DEADLINE: {
+    message: 'The backend did not answer within its deadline',
+    hint: 'Whether the backend executed the call is unknown. Retry only what may run twice.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_REDIS_UNAVAILABLE: {
+    message: 'Redis is not in use at the moment',
+    hint: 'GET /health says why (machines.redis.reason) and when it is probed next.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_REDIS_REPLY: {
+    message: 'Redis refused the command',
+    hint: 'The reply names the mistake; Redis itself is well. Correct the command or the key.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_POSTGRES_UNAVAILABLE: {
+    message: 'PostgreSQL is not in use at the moment',
+    hint: 'GET /health says why (machines.postgres.reason).',
+    retryable: true,
+    status: 503,
+  },
+  ERR_POSTGRES_REPLY: {
+    message: 'PostgreSQL refused the statement',
+    hint: 'The cause carries the SQLSTATE; PostgreSQL itself is well.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_BACKPRESSURE: {
+    message: 'More calls are waiting than the high-water mark allows',
+    hint: 'Slow down and retry, or raise the bound that details.bound names.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_JOBS_UNAVAILABLE: {
+    message: 'Jobs cannot be accepted while Redis is not in use',
+    hint: 'Nothing was queued. Retry after the time in Retry-After; GET /health says when Redis is back.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_JOB_UNKNOWN: {
+    message: 'It is unknown whether Redis accepted the job',
+    hint: 'Add it again with the same id: BullMQ drops a second job with an id it knows.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_SESSION_UNKNOWN: {
+    message: 'The session cannot be looked up: neither Redis nor PostgreSQL answers',
+    hint: 'Retry after the time in Retry-After. The cookie stays valid.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_SESSION_NOT_SAVED: {
+    message: 'The session could not be saved, so the answer was withheld',
+    hint: 'Nothing was changed; send the request again.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_SESSION_SECRET: {
+    message: 'Sessions need a secret',
+    hint: 'Set SESSION_SECRET to one or more comma-separated values of at least 32 characters; the first one signs.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_CACHE_KEY: {
+    message: 'The cache key cannot be used',
+    hint: 'A key is a non-empty string of at most cache.maxKeyBytes bytes.',
+    retryable: false,
+    status: 400,
+  },
+  ERR_CACHE_VALUE: {
+    message: 'The cache value cannot be stored',
+    hint: 'A value is what JSON can carry, or a Buffer, within cache.maxValueBytes.',
+    retryable: false,
+    status: 413,
+  },
+  ERR_CONFIG: {
+    message: 'The configuration has mistakes',
+    hint: 'Each line names the file, the path, what was found and what is allowed.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_MACHINE: {
+    message: 'A machine definition has mistakes',
+    hint: 'Run redoubt check; each finding names the file, the place and what to write instead.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_EVENT: {
+    message: 'The machine does not take this event from an operator',
+    hint: 'Operator events are operator.isolate and operator.release.',
+    retryable: false,
+    status: 400,
+  },
+  ERR_EMBEDDED_LOCKED: {
+    message: 'The embedded PostgreSQL directory is in use by another process',
+    hint: 'Run one instance per directory, or set DATABASE_URL to a PostgreSQL server.',
+    retryable: true,
+    status: 503,
+  },
+  ERR_CLOSED: {
+    message: 'Redoubt has been closed',
+    hint: 'No call is accepted after close().',
+    retryable: false,
+    status: 503,
+  },
+  ERR_USAGE: {
+    message: 'The command was called in a way it does not know',
+    hint: 'redoubt --help lists the commands and their options.',
+    retryable: false,
+    status: 400,
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+interface ErrorEntry {
+  readonly message: string;
+  readonly hint: string;
+  readonly retryable: boolean;
+  /** The HTTP status that the server answers with. */
+  readonly status: number;
+}
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Facts beside a code: numbers, names and paths, never a secret or a session's content. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/**
+ * The one error class of Redoubt.
+ *
+ * `status`, `headers` and `expose` are what Express and its error handlers read, so that an
+ * error handed to `next` becomes the right answer in any Express application.
+ */
+export class RedoubtError extends Error {
+  override readonly name = 'RedoubtError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  /**
+   * @param details - facts, also `retryAfterMs` where the caller can be told when to come back
+   * @param options - `cause`: what the driver threw
+   */
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    const { message } = ERRORS[code];
+    const detail = details['message'];
+    super(typeof detail === 'string' ? `${message}: ${detail}` : message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get headers(): Record<string, string> {
+    const { retryAfterMs } = this.details;
+    return typeof retryAfterMs === 'number'
+      ? { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
+      : {};
+  }
+}
+
+/** Whether `error` is a RedoubtError, with this code where one is given. */
+export function isRedoubtError(error: unknown, code?: ErrorCode): error is RedoubtError {
+  return error instanceof RedoubtError && (code === undefined || error.code === code);
+}

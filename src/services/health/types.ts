@@ -1,0 +1,46 @@
+import type { Router } from 'express';
+
+import type { Reason, ServiceName, ServiceReport } from '../../core/mode.ts';
+
+/** One machine in the health report. */
+export interface MachineReport {
+  readonly state: string;
+  readonly status: 'up' | 'degraded' | 'down';
+  /** ISO 8601. */
+  readonly since: string;
+  readonly reason: Reason;
+  readonly nextProbeAt: string | null;
+  readonly flapping: boolean;
+  /** The last 20, newest last. */
+  readonly transitions: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly event: string;
+    readonly reason: Reason;
+    readonly at: string;
+    readonly spentMs: number;
+  }[];
+}
+
+/** What `GET /health` answers. */
+export interface HealthReport {
+  readonly status: 'pass' | 'warn' | 'fail';
+  /** One sentence for people. */
+  readonly summary: string;
+  readonly version: string;
+  /** Seconds since the process started. */
+  readonly uptime: number;
+  readonly instance: string;
+  readonly machines: Readonly<Record<string, MachineReport>>;
+  readonly services: Readonly<Record<ServiceName, ServiceReport>>;
+  /** The other instances, as far as this one knows. */
+  readonly fleet: readonly { readonly instance: string }[];
+}
+
+/** The health of `redoubt.health`. */
+export interface Health {
+  /** Built from memory, without I/O. */
+  report(): HealthReport;
+  /** `/`, `/live`, `/ready`, `/startup`, `/machines/:id`; mount it at `/health`. */
+  router(): Router;
+}
