@@ -1,0 +1,102 @@
+import { suggest } from '../../core/format.ts';
+import type { CheckFinding } from './check.ts';
+
+/** What a value must look like: keys of an object, or a test with its words. */
+type Shape =
+  | { readonly keys: Readonly<Record<string, Shape>>; readonly required?: readonly string[] }
+  | { readonly map: Shape }
+  | { readonly is: (value: unknown) => boolean; readonly words: string }
+  | { readonly either: readonly [Shape, Shape] }
+  | { readonly later: () => Shape };
+
+const text: Shape = { is: (value) => typeof value === 'string', words: 'a text' };
+const flag: Shape = { is: (value) => typeof value === 'boolean', words: 'true or false' };
+const anything: Shape = { is: () => true, words: 'anything' };
+const texts: Shape = {
+  is: (value) => Array.isArray(value) && value.every((item) => typeof item === 'string'),
+  words: 'a list of texts',
+};
+const named: Shape = { either: [text, { keys: { type: text, params: { map: anything } }, required: ['type'] }] };
+const actions: Shape = {
+  either: [
+    named,
+    { is: (value) => Array.isArray(value) && value.every(isNamed), words: 'an action or a list of them' },
+  ],
+};
+const transition: Shape = {
+  keys: { target: text, guard: named, actions, reenter: flag, description: text },
+};
+const invoke: Shape = {
+  keys: { src: text, id: text, input: anything, onDone: transition, onError: transition },
+  required: ['src'],
+};
+const stateKeys = {
+  type: text,
+  initial: text,
+  description: text,
+  tags: texts,
+  meta: { keys: { backends: { map: texts } } },
+  states: { map: { later: () => state } },
+  on: { map: transition },
+  after: { map: transition },
+  always: transition,
+  invoke,
+  entry: actions,
+  exit: actions,
+} as const satisfies Record<string, Shape>;
+const state: Shape = { keys: stateKeys };
+const machine: Shape = { keys: { $schema: text, id: text, version: text, ...stateKeys }, required: ['id', 'states'] };
+
+function isNamed(value: unknown): boolean {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null && 'type' in value);
+}
+
+/** Keys and kinds of values: a misspelt key is silently nothing to XState. */
+export function checkShape(definition: unknown): readonly CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  checkValue(definition, machine, '', findings);
+  return findings;
+}
+
+function checkValue(value: unknown, shape: Shape, path: string, findings: CheckFinding[]): void {
+  if ('later' in shape) return checkValue(value, shape.later(), path, findings);
+  if ('is' in shape) {
+    if (!shape.is(value))
+      findings.push({ code: 'wrong-kind', path, message: `must be ${shape.words}, found ${show(value)}` });
+    return;
+  }
+  if ('either' in shape) {
+    const [first, second] = shape.either;
+    const tried: CheckFinding[] = [];
+    checkValue(value, first, path, tried);
+    if (tried.length > 0) checkValue(value, second, path, findings);
+    return;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    findings.push({ code: 'wrong-kind', path, message: `must be an object, found ${show(value)}` });
+    return;
+  }
+  const join = (key: string): string => (path === '' ? key : `${path}.${key}`);
+  if ('map' in shape) {
+    for (const [key, child] of Object.entries(value)) checkValue(child, shape.map, join(key), findings);
+    return;
+  }
+  for (const key of shape.required ?? []) {
+    if (!Object.hasOwn(value, key)) findings.push({ code: 'missing-key', path, message: `"${key}" is missing` });
+  }
+  for (const [key, child] of Object.entries(value)) {
+    const known = Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined;
+    if (known) {
+      checkValue(child, known, join(key), findings);
+      continue;
+    }
+    const near = suggest(key, Object.keys(shape.keys));
+    const hint = near ? ` (did you mean "${near}"?)` : `; known are ${Object.keys(shape.keys).join(', ')}`;
+    findings.push({ code: 'unknown-key', path: join(key), message: `unknown key "${key}"${hint}` });
+  }
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

@@ -1,0 +1,47 @@
+import type { Reason } from '../core/mode.ts';
+
+/**
+ * Every event that a machine may be written for, with who sends it and when. The check refuses
+ * others, since XState waits for a misspelt one for ever, in silence.
+ */
+export const EVENTS = {
+  'probe.passed': 'A full probe passed, quickly. Carries `count`, the consecutive passes.',
+  'probe.slowed': 'A full probe passed, but took longer than detect.slowCall. Carries `count`.',
+  'probe.failed': 'A probe found the dependency unreachable. Carries `count`, the consecutive failures.',
+  'probe.refused': 'A probe was refused: password, rights, TLS or room for clients.',
+  'probe.writeRefused': 'A probe could read but not write.',
+  'redis.lost': 'A connection to Redis broke or a call failed hard, and the confirming probe failed too.',
+  'postgres.lost': 'The same for PostgreSQL.',
+  'calls.failing': 'The share of failed calls in the window reached detect.failureRatio.',
+  'calls.slow': 'The share of slow calls in the window reached detect.slowCallRatio.',
+  'dependency.disabled': 'The configuration names no such dependency.',
+  'operator.isolate': 'An operator takes the dependency out of use.',
+  'operator.release': 'An operator lets it be used again.',
+} as const;
+
+export type EventType = keyof typeof EVENTS;
+
+/** An event as the machine gets it; guards read its facts. */
+export interface MachineEvent {
+  readonly type: EventType;
+  readonly reason?: Reason;
+  /** Consecutive probes of this kind. */
+  readonly count?: number;
+  /** Milliseconds for which hold-down still forbids a recovery. */
+  readonly heldMs?: number;
+}
+
+/** The events that `POST /v1/machines/:id/events` takes. */
+export const OPERATOR_EVENTS: readonly string[] = ['operator.isolate', 'operator.release'] satisfies EventType[];
+
+/**
+ * Tags that mean something to the runtime:
+ *
+ * - `usable`: the dependency may be used by every service; health says `up`.
+ * - `degraded`: health says `degraded`.
+ * - `recovering`: its clients stay connected while both sides are reconciled.
+ * - `patient`: probed at the slow pace of `probe.refusedBackoffMax`.
+ * - `unprobed`: not probed at all.
+ * - `disabled`: none is configured; the one kind of state that needs no way back.
+ */
+export const TAGS = ['usable', 'degraded', 'recovering', 'patient', 'unprobed', 'disabled'] as const;

@@ -1,0 +1,103 @@
+import { BACKENDS, type BackendName, type Mode, type Reason, SERVICES, type ServiceName } from '../core/mode.ts';
+import type { BackendsDefinition, MachineDefinition, StateDefinition } from './types.ts';
+
+/** What the board needs to know of a machine at the moment. */
+export interface MachineNow {
+  readonly definition: MachineDefinition;
+  readonly state: string;
+  readonly usable: boolean;
+  /** Whether its clients are connected, so that a state which names its backend can have it. */
+  readonly engaged: boolean;
+  readonly reason: Reason;
+}
+
+/** The list that a state gives a service: its own, else its parent's, else the root's. */
+export function backendsOf(definition: MachineDefinition, state: string): BackendsDefinition {
+  let node: StateDefinition | undefined = definition;
+  let backends: BackendsDefinition = definition.meta?.backends ?? {};
+  // Of parallel regions the later one wins, as XState's own order of entry has it.
+  for (const region of state.split('+')) {
+    node = definition;
+    for (const key of region.split('.')) {
+      node = node?.states?.[key];
+      backends = { ...backends, ...node?.meta?.backends };
+    }
+  }
+  return backends;
+}
+
+/**
+ * The modes of all services, out of the present states of all machines. Pure.
+ *
+ * A backend is usable where nothing can take it away (memory), where the machine it depends on is
+ * usable, or where that machine's own state names it although the state is not `usable` as a whole
+ * (`degraded.readOnly` keeping cache reads on Redis).
+ */
+export function computeModes(
+  machines: ReadonlyMap<string, MachineNow>,
+  previous: ReadonlyMap<ServiceName, Mode>,
+  wallNow: number,
+): ReadonlyMap<ServiceName, Mode> {
+  const modes = new Map<ServiceName, Mode>();
+  for (const service of SERVICES) {
+    const next = computeMode(service, machines, wallNow);
+    const last = previous.get(service);
+    // A mode that says the same stays the same object: its `since` is the last real change.
+    const same = last && last.usable.join() === next.usable.join() && last.preferred === next.preferred;
+    modes.set(service, same ? last : next);
+  }
+  return modes;
+}
+
+function computeMode(service: ServiceName, machines: ReadonlyMap<string, MachineNow>, since: number): Mode {
+  const owner = [...machines].find(([, { definition }]) => namesService(definition, service));
+  if (!owner) {
+    const reason = { code: 'undeclared', message: 'No machine names a backend for it' };
+    return Object.freeze({ service, backend: 'none', usable: [], preferred: 'none', since, reason });
+  }
+  const [ownerId, { definition, state, reason }] = owner;
+  const listed = backendsOf(definition, state)[service] ?? [];
+  const usable = listed.filter((name) => {
+    const { machine } = BACKENDS[name];
+    if (machine === null) return true;
+    const on = machines.get(machine);
+    return on !== undefined && on.engaged && (on.usable || machine === ownerId);
+  });
+  const skipped = listed.find((name) => !usable.includes(name));
+  const missing = skipped === undefined ? undefined : machines.get(BACKENDS[skipped].machine ?? '');
+  return Object.freeze({
+    service,
+    backend: usable[0] ?? 'none',
+    usable: Object.freeze(usable),
+    preferred: preferredOf(definition, service),
+    since,
+    // Where a backend of the list is missing, the machine that took it away says why.
+    reason: missing === undefined ? reason : missing.reason,
+  });
+}
+
+function namesService(node: StateDefinition, service: ServiceName): boolean {
+  if (node.meta?.backends?.[service]) return true;
+  return Object.values(node.states ?? {}).some((child) => namesService(child, service));
+}
+
+/** The first backend that the machine's usable states name. */
+function preferredOf(definition: MachineDefinition, service: ServiceName): BackendName | 'none' {
+  const inherited = definition.meta?.backends?.[service];
+  const found = preferredIn(definition, service, inherited);
+  return found?.[0] ?? inherited?.[0] ?? 'none';
+}
+
+function preferredIn(
+  node: StateDefinition,
+  service: ServiceName,
+  inherited: readonly BackendName[] | undefined,
+): readonly BackendName[] | undefined {
+  const own = node.meta?.backends?.[service] ?? inherited;
+  if (node.tags?.includes('usable')) return own;
+  for (const child of Object.values(node.states ?? {})) {
+    const found = preferredIn(child, service, own);
+    if (found) return found;
+  }
+  return undefined;
+}
