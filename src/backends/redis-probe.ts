@@ -1,0 +1,106 @@
+import type { Redis } from 'ioredis';
+
+import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
+import { discardClient, openClient } from './redis-client.ts';
+
+/** Who answered: a restart changes `runId`, a failover `replicationId`. */
+export interface RedisIdentity {
+  readonly runId: string;
+  readonly replicationId: string;
+  readonly version: string;
+}
+
+export interface ProbeResult {
+  /** Time of the commands alone, without connecting. */
+  readonly latencyMs: number;
+}
+
+/** A read-back that differs, or a replica that took a write: Redis answers and cannot be trusted. */
+export class ProbeError extends Error {
+  override readonly name = 'ReplyError';
+}
+
+export interface ProbeOptions {
+  readonly url: string;
+  /** The key that the probe writes; its own for each instance. */
+  readonly key: string;
+  readonly deadlineMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/**
+ * Probes Redis on a connection of its own: role, a write with TTL, a read-back. PING lies: it is
+ * answered under OOM, READONLY, CLUSTERDOWN and NOPERM, and refused under MISCONF although reads
+ * work (FACTS, measured with Redis 7.0.15).
+ */
+export class RedisProbe {
+  readonly #options: ProbeOptions;
+  #client: Redis | undefined;
+  #identity: RedisIdentity | undefined;
+
+  constructor(options: ProbeOptions) {
+    this.#options = options;
+  }
+
+  /** Who answered the last connection's first probe. */
+  get identity(): RedisIdentity | undefined {
+    return this.#identity;
+  }
+
+  /** @throws the driver's error or `ERR_DEADLINE`; the connection is then thrown away */
+  async run(signal?: AbortSignal): Promise<ProbeResult> {
+    const { deadlineMs, clock } = this.#options;
+    const startedAt = clock.now();
+    try {
+      const client = await this.#connected(signal);
+      const askedAt = clock.now();
+      const left = Math.max(1, deadlineMs - (askedAt - startedAt));
+      await withDeadline(this.#ask(client), left, { clock, signal, operation: 'probe' });
+      return { latencyMs: clock.now() - askedAt };
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+  }
+
+  discard(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client) discardClient(client);
+  }
+
+  async #connected(signal?: AbortSignal): Promise<Redis> {
+    if (this.#client?.status === 'ready') return this.#client;
+    this.discard();
+    const { url, deadlineMs, clock } = this.#options;
+    const client = await openClient({ url, role: 'probe', timeoutMs: deadlineMs, clock, signal });
+    this.#identity = undefined;
+    this.#client = client;
+    return client;
+  }
+
+  async #ask(client: Redis): Promise<void> {
+    const nonce = Math.floor(this.#options.random() * 2 ** 52).toString(36);
+    const { key } = this.#options;
+    const pipeline = client.pipeline().role().set(key, nonce, 'PX', 60_000).get(key);
+    if (!this.#identity) pipeline.info('server').info('replication');
+    const replies = (await pipeline.exec()) ?? [];
+    for (const [error] of replies) if (error) throw error;
+    const values = replies.map(([, value]) => value);
+    const [role, , readBack, server, replication] = values;
+    if ((role as unknown[])[0] !== 'master') throw new ProbeError('READONLY a replica answered');
+    if (readBack !== nonce) throw new ProbeError('MASTERDOWN the read-back differs');
+    if (server !== undefined) this.#identity = parseIdentity(String(server), String(replication));
+  }
+}
+
+function parseIdentity(server: string, replication: string): RedisIdentity {
+  const field = (text: string, name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
+  return {
+    runId: field(server, 'run_id'),
+    replicationId: field(replication, 'master_replid'),
+    version: field(server, 'redis_version'),
+  };
+}
