@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { discardClient, openClient } from './redis-client.ts';
+import { listenForRefusal } from './redis-refusal.ts';
 
 /** Who answered: a restart changes `runId`, a failover `replicationId`. */
 export interface RedisIdentity {
@@ -20,6 +21,8 @@ export interface ProbeResult {
 export class ProbeError extends Error {
   override readonly name = 'ReplyError';
 }
+
+const CLOSED_EARLY: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 export interface ProbeOptions {
   readonly url: string;
@@ -61,7 +64,7 @@ export class RedisProbe {
       return { latencyMs: clock.now() - askedAt };
     } catch (error) {
       this.discard();
-      throw error;
+      throw (await this.#refusalBehind(error, signal)) ?? error;
     }
   }
 
@@ -79,6 +82,15 @@ export class RedisProbe {
     this.#identity = undefined;
     this.#client = client;
     return client;
+  }
+
+  /** A connection that is closed as soon as it is open may have been refused in words. */
+  async #refusalBehind(error: unknown, signal?: AbortSignal): Promise<Error | undefined> {
+    const { url } = this.#options;
+    if (!CLOSED_EARLY.has((error as NodeJS.ErrnoException)?.code ?? '') || url.startsWith('rediss:')) return undefined;
+    const { hostname, port } = new URL(url);
+    const line = await listenForRefusal(hostname, Number(port || 6379), signal);
+    return line === undefined ? undefined : new ProbeError(line);
   }
 
   async #ask(client: Redis): Promise<void> {

@@ -120,6 +120,8 @@ class Backend implements RedisControl {
       signal.throwIfAborted();
       this.#ramp.restart();
       this.#engaged = true;
+      // A link that was asked for meanwhile was neither in the list nor opened by link().
+      for (const link of this.#links) if (!link.client) link.keepOpen();
     } catch (error) {
       this.disengage();
       throw error;
