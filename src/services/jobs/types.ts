@@ -21,7 +21,10 @@ export interface JobCounts {
 }
 
 export interface JobQueue {
-  /** @throws {RedoubtError} `ERR_JOBS_UNAVAILABLE` at once without Redis; `ERR_JOB_UNKNOWN` past `jobs.deadline` */
+  /**
+   * @throws {RedoubtError} `ERR_JOBS_UNAVAILABLE` at once without Redis, `ERR_JOB_UNKNOWN` past `jobs.deadline` (add it
+   * again with `details.id`), `ERR_BACKPRESSURE`, `ERR_JOB_INVALID` for an id, delay or data that cannot be
+   */
   add(job: string, data: unknown, options?: AddJobOptions): Promise<AddedJob>;
   /** Never rejects: without Redis the last counts seen, marked stale. */
   counts(): Promise<JobCounts>;
@@ -47,7 +50,11 @@ export interface JobWorker extends AsyncDisposable {
 
 /** The jobs of `redoubt.jobs`. */
 export interface Jobs {
+  /** @throws {RedoubtError} `ERR_JOB_INVALID` for an empty name or one with a colon */
   queue(name: string): JobQueue;
-  /** Works a queue; goes on by itself after an outage. */
+  /**
+   * Works a queue; goes on by itself after an outage. Each job runs at least once: one whose end an outage kept from
+   * Redis for longer than its lock (30 s) may run again in another process, never twice at a time in this one.
+   */
   work(name: string, handler: (job: Job) => unknown, options?: WorkOptions): JobWorker;
 }

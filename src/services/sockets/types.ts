@@ -1,8 +1,7 @@
 import type { Adapter } from 'socket.io-adapter';
-import type { Namespace } from 'socket.io';
 
 /** The sockets of `redoubt.sockets`. */
 export interface Sockets {
   /** `new Server(http, { adapter: redoubt.sockets.adapter })`: one adapter for the life of the server. */
-  readonly adapter: new (nsp: Namespace) => Adapter;
+  readonly adapter: typeof Adapter;
 }
