@@ -39,6 +39,19 @@ const FORMATS: Readonly<Record<string, Format>> = {
     read: (value) =>
       value === true || value === 'true' ? true : value === false || value === 'false' ? false : undefined,
   },
+  redisUrl: {
+    allowed: 'redis://user:password@host:port/db, or rediss:// for TLS',
+    read: (value) =>
+      typeof value === 'string' && /^rediss?:\/\//.test(value) && URL.canParse(value) ? value : undefined,
+  },
+  postgresUrl: {
+    allowed: 'postgres://user:password@host:port/db, pglite:DIR, none or empty',
+    read: (value) => {
+      if (typeof value !== 'string') return undefined;
+      if (value === '' || value === 'none' || /^pglite:./.test(value)) return value;
+      return /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) ? value : undefined;
+    },
+  },
   text: { allowed: 'a text', read: (value) => (typeof value === 'string' ? value : undefined) },
   list: {
     allowed: 'a list of texts, or one text with commas between them',
@@ -52,6 +65,9 @@ const FORMATS: Readonly<Record<string, Format>> = {
     },
   },
 };
+
+/** The names of all formats but the lists of words. */
+export const FORMAT_NAMES = Object.keys(FORMATS);
 
 /** The format of a setting; a list of words allows just those. */
 export function formatOf(leaf: Leaf): Format {

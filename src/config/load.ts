@@ -7,8 +7,8 @@ import JSON5 from 'json5';
 
 import { RedoubtError } from '../core/errors.ts';
 import { suggest } from '../core/format.ts';
-import { formatOf } from './formats.ts';
-import { type Config, type Group, type Leaf, SCHEMA, envName, isLeaf, walkSchema } from './schema.ts';
+import { FORMAT_NAMES, formatOf } from './formats.ts';
+import { type Config, type Group, type Leaf, SCHEMA, defaultEnvName, envName, isLeaf, walkSchema } from './schema.ts';
 
 /** One mistake in the configuration; `file` is a path, or `environment`, or `options`. */
 export interface ConfigFinding {
@@ -35,10 +35,11 @@ export interface LoadedConfig {
   readonly files: readonly string[];
 }
 
+const TEXTS: ReadonlySet<unknown> = new Set(['text', 'list', 'redisUrl', 'postgresUrl']);
 const OWN_DIR = fileURLToPath(new URL('../../config/', import.meta.url));
 
-for (const name of ['duration', 'size', 'count', 'ratio', 'port', 'boolean', 'text', 'list'] as const) {
-  const format = formatOf({ doc: '', format: name, default: undefined });
+for (const name of FORMAT_NAMES) {
+  const format = formatOf({ doc: '', format: name as Leaf['format'], default: undefined });
   convict.addFormat({
     name: `redoubt-${name}`,
     coerce: (value: unknown) => format.read(value) ?? value,
@@ -56,7 +57,7 @@ for (const name of ['duration', 'size', 'count', 'ratio', 'port', 'boolean', 'te
  * @throws {RedoubtError} `ERR_CONFIG` naming every mistake at once: file, path, what was found and what is allowed
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
-  const env = options.env ?? process.env;
+  const env = withoutEmptyTexts(options.env ?? process.env);
   const dir = options.dir ?? OWN_DIR;
   const extra = options.file ?? (env['REDOUBT_CONFIG'] || undefined);
   const files = [join(dir, 'default.json5'), join(dir, `${env['NODE_ENV'] || 'development'}.json5`)].filter((file) =>
@@ -94,7 +95,12 @@ export function maskConfig(config: Config): Record<string, unknown> {
 
 function configError(findings: readonly ConfigFinding[]): RedoubtError {
   const lines = findings.map(({ file, path, message }) => `${file}: ${path ? `${path}: ` : ''}${message}`);
-  return new RedoubtError('ERR_CONFIG', { message: `\n  ${lines.join('\n  ')}`, findings: findings.length });
+  // The findings are the cause, so that a program can read what the message tells people.
+  return new RedoubtError(
+    'ERR_CONFIG',
+    { message: `\n  ${lines.join('\n  ')}`, findings: findings.length },
+    { cause: findings },
+  );
 }
 
 function readLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> {
@@ -147,15 +153,39 @@ function checkEnvironment(env: NodeJS.ProcessEnv, findings: ConfigFinding[]): vo
     const value = env[name];
     if (value !== undefined) checkValue(value, leaf, 'environment', name, findings);
   }
-  for (const name of Object.keys(env)) {
+  for (const [name, value = ''] of Object.entries(env)) {
     if (!name.startsWith('REDOUBT_') || name === 'REDOUBT_CONFIG' || names.has(name)) continue;
-    const near = suggest(name, [...names.keys()]);
+    if (isKubernetesLink(name, value)) continue;
+    const near = contractName(name) ?? suggest(name, [...names.keys()]);
     findings.push({
       file: 'environment',
       path: name,
       message: `unknown variable${near ? ` (did you mean ${near}?)` : ''}`,
     });
   }
+}
+
+/** `PORT` for `REDOUBT_SERVER_PORT`: the contract gives some settings a name of their own. */
+function contractName(name: string): string | undefined {
+  for (const [path, leaf] of walkSchema()) if (leaf.env && defaultEnvName(path) === name) return leaf.env;
+  return undefined;
+}
+
+/** What Kubernetes puts into every container for a Service named `redoubt` or `redoubt-…`. */
+function isKubernetesLink(name: string, value: string): boolean {
+  return (
+    /_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/.test(name) || /^(tcp|udp|sctp):\/\//.test(value)
+  );
+}
+
+/** An empty variable is what `NAME=` in an env file gives: unset for a text, and for all else a mistake. */
+function withoutEmptyTexts(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = { ...env };
+  for (const [path, leaf] of walkSchema()) {
+    const name = envName(path, leaf);
+    if (kept[name] === '' && TEXTS.has(leaf.format)) delete kept[name];
+  }
+  return kept;
 }
 
 function convictSchema(group: Group, prefix = ''): Record<string, unknown> {

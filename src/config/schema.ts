@@ -8,7 +8,18 @@
 export interface Leaf {
   /** One full sentence: what it does, with its effect. */
   readonly doc: string;
-  readonly format: 'duration' | 'size' | 'count' | 'ratio' | 'port' | 'boolean' | 'text' | 'list' | readonly string[];
+  readonly format:
+    | 'duration'
+    | 'size'
+    | 'count'
+    | 'ratio'
+    | 'port'
+    | 'boolean'
+    | 'text'
+    | 'list'
+    | 'redisUrl'
+    | 'postgresUrl'
+    | readonly string[];
   readonly default: unknown;
   /** Only where the contract names it; otherwise `REDOUBT_<PATH>`. */
   readonly env?: string;
@@ -60,6 +71,11 @@ const detect = (dependency: string, slowCall: string) =>
       doc: `Consecutive passed probes before ${dependency} is reconciled and used again.`,
       format: 'count',
       default: 2,
+    },
+    slowProbesToTrip: {
+      doc: `Consecutive slow probes after which ${dependency} is taken out of use as slow, even without calls.`,
+      format: 'count',
+      default: 4,
     },
     window: {
       doc: 'Length of the sliding window over which failure and slow-call ratios are counted.',
@@ -177,6 +193,11 @@ export const SCHEMA = {
       default: '',
     },
     bodyLimit: { doc: 'Largest request body that the server reads.', format: 'size', default: '1mb' },
+    requestTimeout: {
+      doc: 'Longest time in which a client must have sent a whole request; half-sent ones are answered 408 and closed.',
+      format: 'duration',
+      default: '30s',
+    },
     shutdownTimeout: {
       doc: 'Longest time from a stop signal to the exit; what is not flushed by then is given up, and said so.',
       format: 'duration',
@@ -217,7 +238,7 @@ export const SCHEMA = {
   redis: {
     url: {
       doc: 'Where Redis is: redis://user:password@host:port/db, or rediss:// for TLS.',
-      format: 'text',
+      format: 'redisUrl',
       default: 'redis://127.0.0.1:6379',
       env: 'REDIS_URL',
       sensitive: true,
@@ -254,7 +275,7 @@ export const SCHEMA = {
   postgres: {
     url: {
       doc: 'Where PostgreSQL is: postgres://…; pglite:DIR for the embedded one; none for none; empty: embedded in .redoubt/, in production none.',
-      format: 'text',
+      format: 'postgresUrl',
       default: '',
       env: 'DATABASE_URL',
       sensitive: true,
@@ -364,6 +385,12 @@ export const SCHEMA = {
       default: '1s',
     },
     prefix: { doc: "BullMQ's key prefix.", format: 'text', default: 'bull' },
+    keepCompleted: {
+      doc: 'How long a completed job, and with it its id against a second add, is kept; longer than the longest outage.',
+      format: 'duration',
+      default: '24h',
+    },
+    keepFailed: { doc: 'How long a failed job is kept.', format: 'duration', default: '7d' },
     drainTimeout: {
       doc: 'Longest wait for running jobs when the process stops.',
       format: 'duration',
@@ -388,7 +415,7 @@ type Value<L extends Leaf> = L['format'] extends 'boolean'
   ? boolean
   : L['format'] extends 'list'
     ? readonly string[]
-    : L['format'] extends 'text'
+    : L['format'] extends 'text' | 'redisUrl' | 'postgresUrl'
       ? string
       : L['format'] extends readonly (infer Word)[]
         ? Word
@@ -407,15 +434,15 @@ export function isLeaf(node: Leaf | Group): node is Leaf {
   return typeof (node as Leaf).doc === 'string' && 'format' in node;
 }
 
-/** The environment variable of a path: `sessions.touchEvery` → `REDOUBT_SESSIONS_TOUCH_EVERY`. */
+/** The environment variable of a path: the contract's where it names one, else `defaultEnvName`. */
 export function envName(path: string, leaf: Leaf): string {
-  return (
-    leaf.env ??
-    `REDOUBT_${path
-      .replaceAll('.', '_')
-      .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
-      .toUpperCase()}`
-  );
+  return leaf.env ?? defaultEnvName(path);
+}
+
+/** `sessions.touchEvery` → `REDOUBT_SESSIONS_TOUCH_EVERY`. */
+export function defaultEnvName(path: string): string {
+  const words = path.replaceAll('.', '_').replaceAll(/([a-z])([A-Z])/g, '$1_$2');
+  return `REDOUBT_${words.toUpperCase()}`;
 }
 
 /** Walks all settings in order, with their dotted paths. */

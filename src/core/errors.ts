@@ -51,6 +51,12 @@ export const ERRORS = {
     retryable: true,
     status: 503,
   },
+  ERR_JOB_INVALID: {
+    message: 'The job cannot be used',
+    hint: 'details.message or the cause says what is wrong with its queue, id, delay or data; data is what JSON can carry.',
+    retryable: false,
+    status: 400,
+  },
   ERR_SESSION_UNKNOWN: {
     message: 'The session cannot be looked up: neither Redis nor PostgreSQL answers',
     hint: 'Retry after the time in Retry-After. The cookie stays valid.',
@@ -117,6 +123,72 @@ export const ERRORS = {
     retryable: false,
     status: 400,
   },
+  ERR_CACHE_MISS: {
+    message: 'The cache does not hold this key',
+    hint: 'PUT it first. X-Cache and X-Backend say who was asked.',
+    retryable: false,
+    status: 404,
+  },
+  ERR_NOT_FOUND: {
+    message: 'There is nothing at this address',
+    hint: 'The README lists the routes.',
+    retryable: false,
+    status: 404,
+  },
+  ERR_REQUEST: {
+    message: 'The request cannot be understood',
+    hint: 'Correct it; sending the same one again does not help.',
+    retryable: false,
+    status: 400,
+  },
+  ERR_BODY_TOO_LARGE: {
+    message: 'The request body is larger than the server reads',
+    hint: 'Send less, or raise server.bodyLimit.',
+    retryable: false,
+    status: 413,
+  },
+  ERR_UNAUTHORIZED: {
+    message: 'The request carries no valid API token',
+    hint: 'Send Authorization: Bearer with the API_TOKEN of the server.',
+    retryable: false,
+    status: 401,
+  },
+  ERR_LOGIN: {
+    message: 'Nobody is signed in',
+    hint: 'POST /demo/session/login with a user first, and send the cookie back.',
+    retryable: false,
+    status: 401,
+  },
+  ERR_API_OFF: {
+    message: 'The API is switched off',
+    hint: 'In production /v1 needs a token: set API_TOKEN and restart.',
+    retryable: false,
+    status: 403,
+  },
+  ERR_FOREIGN_PAGE: {
+    message: 'The request was sent by a page of another site',
+    hint: 'Without an API token the server answers only its own pages and programs on this machine: set API_TOKEN.',
+    retryable: false,
+    status: 403,
+  },
+  ERR_INTERNAL: {
+    message: 'The server made a mistake',
+    hint: 'The log tells more.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_APP_MODULE: {
+    message: 'The module of server.app cannot be used',
+    hint: 'Its default export must be a function that takes { app, io, redoubt, config }.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_LISTEN: {
+    message: 'The server cannot listen',
+    hint: 'Choose another PORT or HOST, or stop what uses it.',
+    retryable: false,
+    status: 500,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {
@@ -157,6 +229,11 @@ export class RedoubtError extends Error {
 
   get retryable(): boolean {
     return ERRORS[this.code].retryable;
+  }
+
+  /** What the caller can do about it. */
+  get hint(): string {
+    return ERRORS[this.code].hint;
   }
 
   get status(): number {

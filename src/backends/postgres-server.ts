@@ -1,0 +1,225 @@
+import type { Socket } from 'node:net';
+
+import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
+
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
+import { RedoubtError } from '../core/errors.ts';
+import { PROBE_SQL, type PostgresControl, type PostgresOptions } from './postgres-control.ts';
+import { type PostgresFault, READ_ONLY, classifyPostgresError, sqlStateOf } from './postgres-errors.ts';
+import { type Lease, PostgresGate } from './postgres-gate.ts';
+import type { CallOptions, SqlResult } from './types.ts';
+
+/** The server gives up a little before we do, so that it is not left working for nobody. */
+const SERVER_SHARE = 0.9;
+
+/** A client that can be thrown away at any moment, its handshake included. */
+class Connection extends Client {
+  /** What this connection's statement_timeout is now, in milliseconds. */
+  statementMs = 0;
+
+  constructor(config?: ClientConfig) {
+    super(config);
+    // A connection that breaks while nobody uses it must not end the process.
+    this.on('error', () => undefined);
+  }
+
+  /**
+   * Destroys the socket, since a frozen server never answers a goodbye. Not `end()`: called in the
+   * handshake it keeps node-postgres 8.23 from ever settling `connect()`.
+   */
+  discard(): void {
+    (this as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+  }
+}
+
+/** One time of being in use: a pool, and every client it ever made. */
+interface Engagement {
+  readonly pool: Pool;
+  readonly clients: Set<Connection>;
+}
+
+/** PostgreSQL as a server behind a pool; see `PostgresControl` for what it promises. */
+export class ServerPostgres implements PostgresControl {
+  readonly kind = 'server';
+  readonly #config: Config['postgres'];
+  readonly #url: string;
+  readonly #clock: Clock;
+  readonly #gate: PostgresGate;
+  #engagement: Engagement | undefined;
+  #probe: Connection | undefined;
+  #lost: (() => void) | undefined;
+
+  constructor(url: string, { config, clock, observe }: PostgresOptions) {
+    const { poolMax, queueMax, deadlineMs } = config.postgres;
+    this.#config = config.postgres;
+    this.#url = url;
+    this.#clock = clock;
+    this.#gate = new PostgresGate({ permits: poolMax, queueMax, deadlineMs, clock, observe });
+  }
+
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[] = [],
+    options?: CallOptions,
+  ): Promise<SqlResult<Row>> {
+    return this.#gate.call<SqlResult<Row>>((lease) => this.#execute(text, values, lease), options);
+  }
+
+  async engage(signal: AbortSignal): Promise<void> {
+    if (this.#gate.isOpen) return;
+    this.disengage();
+    const engagement = this.#createPool();
+    this.#engagement = engagement;
+    try {
+      // One connection now: whoever calls first must not pay for it, or be the one to find out.
+      const connecting = engagement.pool.connect().then((client) => client.release());
+      await withDeadline(connecting, this.#config.connectTimeoutMs, {
+        clock: this.#clock,
+        signal,
+        operation: 'connect',
+      });
+      if (this.#engagement !== engagement) throw new RedoubtError('ERR_POSTGRES_UNAVAILABLE', { executed: 'no' });
+      this.#gate.open();
+    } catch (error) {
+      if (this.#engagement === engagement) this.disengage();
+      throw error;
+    }
+  }
+
+  disengage(): void {
+    this.#gate.shut();
+    const engagement = this.#engagement;
+    this.#engagement = undefined;
+    if (!engagement) return;
+    for (const client of engagement.clients) client.discard();
+    engagement.pool.end().catch(() => undefined);
+  }
+
+  async probe(signal: AbortSignal): Promise<{ latencyMs: number }> {
+    const { deadlineMs } = this.#config.probe;
+    const fresh = this.#probe === undefined;
+    const client = (this.#probe ??= this.#createProbeClient(deadlineMs));
+    const ask = async (): Promise<{ latencyMs: number }> => {
+      if (fresh) await client.connect();
+      const askedAt = this.#clock.now();
+      const { rows } = await client.query<{ read_only: boolean }>(PROBE_SQL);
+      if (rows[0]?.read_only !== false) throw new RedoubtError('ERR_POSTGRES_UNAVAILABLE', { reason: READ_ONLY });
+      return { latencyMs: this.#clock.now() - askedAt };
+    };
+    try {
+      return await withDeadline(ask(), deadlineMs, { clock: this.#clock, signal, operation: 'probe' });
+    } catch (error) {
+      this.#dropProbe(client);
+      throw error;
+    }
+  }
+
+  classify(error: unknown): PostgresFault {
+    return classifyPostgresError(error);
+  }
+
+  lostListener(listener: () => void): void {
+    this.#lost = listener;
+  }
+
+  async close(signal: AbortSignal): Promise<void> {
+    await this.#gate.close(signal);
+    if (this.#probe) this.#dropProbe(this.#probe);
+    this.disengage();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close(AbortSignal.timeout(this.#config.deadlineMs));
+  }
+
+  async #execute<Row>(text: string, values: readonly unknown[], lease: Lease): Promise<SqlResult<Row>> {
+    const engagement = this.#engagement;
+    if (!engagement) throw new RedoubtError('ERR_POSTGRES_UNAVAILABLE', { executed: 'no' });
+    const client = (await engagement.pool.connect()) as unknown as Connection & PoolClient;
+    const discard = (): void => client.discard();
+    let healthy = false;
+    try {
+      if (lease.abandoned.aborted) {
+        healthy = true;
+        throw lease.abandoned.reason;
+      }
+      lease.abandoned.addEventListener('abort', discard, { once: true });
+      await this.#allow(client, lease.deadlineMs);
+      lease.sent();
+      // Several statements in one text give several results; the last one is the answer.
+      const { rows, rowCount } = [await client.query(text, [...values])].flat().at(-1)!;
+      healthy = true;
+      return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+    } catch (error) {
+      healthy = sqlStateOf(error) !== undefined && classifyPostgresError(error).kind !== 'lost';
+      throw error;
+    } finally {
+      lease.abandoned.removeEventListener('abort', discard);
+      if (!healthy) discard();
+      client.release(!healthy);
+    }
+  }
+
+  /** Lets a statement that was given more time than usual have it on the server too. */
+  async #allow(client: Connection, deadlineMs: number): Promise<void> {
+    const wanted = statementTimeout(Math.max(deadlineMs, this.#config.deadlineMs));
+    if (client.statementMs === wanted) return;
+    await client.query("select set_config('statement_timeout', $1, false)", [String(wanted)]);
+    client.statementMs = wanted;
+  }
+
+  #createPool(): Engagement {
+    const clients = new Set<Connection>();
+    const { poolMax, deadlineMs } = this.#config;
+    const statementMs = statementTimeout(deadlineMs);
+    class PooledConnection extends Connection {
+      constructor(config?: ClientConfig) {
+        super(config);
+        this.statementMs = statementMs;
+        clients.add(this);
+        this.once('end', () => clients.delete(this));
+      }
+    }
+    const pool = new Pool({
+      ...this.#clientConfig(statementMs),
+      connectionTimeoutMillis: this.#config.connectTimeoutMs,
+      max: poolMax,
+      Client: PooledConnection,
+    });
+    // Emitted for idle connections only: those in use reject their statement.
+    pool.on('error', () => {
+      if (this.#engagement?.pool === pool) this.#lost?.();
+    });
+    return { pool, clients };
+  }
+
+  #createProbeClient(deadlineMs: number): Connection {
+    const client = new Connection(this.#clientConfig(statementTimeout(deadlineMs)));
+    client.on('error', () => {
+      if (this.#probe !== client) return;
+      this.#dropProbe(client);
+      this.#lost?.();
+    });
+    return client;
+  }
+
+  #dropProbe(client: Connection): void {
+    if (this.#probe === client) this.#probe = undefined;
+    client.discard();
+  }
+
+  #clientConfig(statementMs: number): ClientConfig {
+    return {
+      connectionString: this.#url,
+      application_name: 'redoubt',
+      statement_timeout: statementMs,
+      keepAlive: true,
+    };
+  }
+}
+
+function statementTimeout(deadlineMs: number): number {
+  return Math.max(1, Math.floor(deadlineMs * SERVER_SHARE));
+}

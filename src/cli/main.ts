@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import { runCli } from './run.ts';
+
+// From the second start on half the time to listening is saved (measured: 900 ms to 400 ms on two busy cores). In
+// our own folder, because code must not be run out of one that others can write to; where that is not writable,
+// Node goes on without.
+enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/redoubt', import.meta.url)));
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const code = await runCli(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  version,
+  out: (text) => void process.stdout.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${text}\n`),
+});
+
+// What a dependency still holds open must not keep the process alive, and what was written to a pipe
+// must not be cut off: so exit, but after the pipes are empty.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => {
+    // A reader that has gone away (`redoubt status | head`) is no failure of ours.
+    stream.on('error', () => undefined);
+    return new Promise((done) => stream.write('', done));
+  }),
+);
+process.exit(code);

@@ -1,0 +1,21 @@
+export type { Redoubt, RedoubtOptions } from './api.ts';
+export type { Config } from './config/schema.ts';
+export { ERRORS, type ErrorCode, RedoubtError, isRedoubtError } from './core/errors.ts';
+export type { Mode, Reason, Scope, ServiceName, ServiceReport } from './core/mode.ts';
+export type { Logger } from './observe/log.ts';
+export { createRedoubt } from './redoubt.ts';
+export type { Machine, MachineDefinition, Machines, MachineStatus, Transition } from './runtime/types.ts';
+export type { Cache, CacheSetOptions, CacheStats, GetOrSetOptions, Lookup } from './services/cache/types.ts';
+export type { Health, HealthReport, MachineReport } from './services/health/types.ts';
+export type {
+  AddedJob,
+  AddJobOptions,
+  Job,
+  JobCounts,
+  JobQueue,
+  Jobs,
+  JobWorker,
+  WorkOptions,
+} from './services/jobs/types.ts';
+export type { Sessions, SessionMiddlewareOptions } from './services/sessions/types.ts';
+export type { Sockets } from './services/sockets/types.ts';

@@ -1,0 +1,109 @@
+import type { MachineDefinition, NamedRef, StateDefinition, TransitionDefinition } from '../../runtime/types.ts';
+
+/** One transition of a definition, with its states as dotted paths from the machine's root (`''`). */
+export interface Move {
+  readonly from: string;
+  /** Equal to `from` where the definition names no target: the event is taken and nothing changes. */
+  readonly to: string;
+  readonly internal: boolean;
+  /** What is written on the arrow: `redis.lost [failuresAtLeast]`, `after connectTimeout`, `done reconcile`. */
+  readonly label: string;
+  /** The event's type as XState gives it: `redis.lost`, `xstate.after.connectTimeout.redis.connecting`. */
+  readonly event: string;
+}
+
+/** One state of a definition, its children behind it in the file's order. */
+export interface State {
+  /** Dotted path; `''` is the machine itself. */
+  readonly path: string;
+  readonly name: string;
+  readonly definition: StateDefinition;
+  readonly children: readonly State[];
+  /** Path of the child that is entered first; absent for atomic and parallel states. */
+  readonly initial: string | undefined;
+}
+
+/** Joins two dotted paths; the root (`''`) adds nothing. */
+export function joinPath(parent: string, name: string): string {
+  return parent === '' || name === '' ? parent + name : `${parent}.${name}`;
+}
+
+/** The definition as a tree of states with dotted paths. */
+export function stateTree(definition: MachineDefinition): State {
+  return toState('', definition.id, definition);
+}
+
+function toState(path: string, name: string, definition: StateDefinition): State {
+  const children = Object.entries(definition.states ?? {}).map(([key, child]) =>
+    toState(joinPath(path, key), key, child),
+  );
+  const initial = definition.initial === undefined ? undefined : joinPath(path, definition.initial);
+  return { path, name, definition, children, initial };
+}
+
+/** All states, parents before their children. */
+export function* walkStates(state: State): Generator<State> {
+  yield state;
+  for (const child of state.children) yield* walkStates(child);
+}
+
+/** Every transition of the machine, in the order of the file. */
+export function movesOf(root: State, machineId: string): Move[] {
+  return [...walkStates(root)].flatMap((state) =>
+    [...transitionsOf(state.definition, joinPath(machineId, state.path))].map(([event, text, transition]) => ({
+      from: state.path,
+      to: transition.target === undefined ? state.path : resolveTarget(transition.target, state.path, machineId),
+      internal: transition.target === undefined,
+      label: transition.guard === undefined ? text : `${text} [${nameOf(transition.guard)}]`,
+      event,
+    })),
+  );
+}
+
+function* transitionsOf(
+  state: StateDefinition,
+  id: string,
+): Generator<[event: string, text: string, transition: TransitionDefinition]> {
+  for (const [event, transition] of Object.entries(state.on ?? {})) yield [event, event, transition];
+  for (const [delay, transition] of Object.entries(state.after ?? {})) {
+    yield [`xstate.after.${delay}.${id}`, `after ${delay}`, transition];
+  }
+  if (state.always) yield ['', 'always', state.always];
+  const { invoke } = state;
+  if (!invoke) return;
+  const actor = invoke.id ?? `0.${id}`;
+  if (invoke.onDone) yield [`xstate.done.actor.${actor}`, `done ${invoke.src}`, invoke.onDone];
+  if (invoke.onError) yield [`xstate.error.actor.${actor}`, `failed ${invoke.src}`, invoke.onError];
+}
+
+/** The name under which a guard or action is registered. */
+export function nameOf(ref: NamedRef): string {
+  return typeof ref === 'string' ? ref : ref.type;
+}
+
+/**
+ * XState's own rule: `#machine.a.b` from the root, `.a` below the state itself, anything else
+ * beside it. A root has nothing beside it, so there both mean its children.
+ */
+function resolveTarget(target: string, from: string, machineId: string): string {
+  if (target === `#${machineId}`) return '';
+  if (target.startsWith(`#${machineId}.`)) return target.slice(machineId.length + 2);
+  if (target.startsWith('.')) return joinPath(from, target.slice(1));
+  return joinPath(parentOf(from), target);
+}
+
+/** The path of the state around this one; the root is around the uppermost ones and itself. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('.')));
+}
+
+/** Whether `path` is `ancestor` or lies inside it. */
+export function isWithin(path: string, ancestor: string): boolean {
+  return ancestor === '' || path === ancestor || path.startsWith(`${ancestor}.`);
+}
+
+/** `path` as seen from `ancestor`; empty where they are the same. */
+export function relativePath(path: string, ancestor: string): string {
+  if (path === ancestor) return '';
+  return ancestor === '' ? path : path.slice(ancestor.length + 1);
+}

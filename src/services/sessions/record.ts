@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+
+import type { SessionData } from 'express-session';
+
+/** A session at rest: a sealed box, or `null` for a tombstone. Versions count writes, never time. */
+export interface SessionRecord {
+  readonly version: number;
+  readonly box: string | null;
+}
+
+/** What a shared tier did with a write. */
+export type WriteResult =
+  | { readonly status: 'stored' }
+  /** It holds this version already, or a newer one. */
+  | { readonly status: 'conflict'; readonly version: number }
+  /** It holds a tombstone; only another tombstone may be written over it. */
+  | { readonly status: 'dead' }
+  /** Refused or unanswered: what the tier holds now is unknown. */
+  | { readonly status: 'failed' }
+  /** Not asked, because it is out of use. */
+  | { readonly status: 'absent' };
+
+/** A logout always wins; then the higher version; of equals, `b`. */
+export function newerRecord(a: SessionRecord, b: SessionRecord): SessionRecord {
+  if (a.box === null) return a;
+  return b.box === null || b.version >= a.version ? b : a;
+}
+
+/** The name of a session at rest. Who reads a backup must not find session ids that work as cookies. */
+export function recordId(sid: string): string {
+  return createHash('sha256').update(sid).digest('base64url');
+}
+
+/**
+ * How long a session that is used now may live, in milliseconds.
+ *
+ * `originalMaxAge` first: `expires` in a stored cookie is that of the last write, which a touch since then has moved.
+ */
+export function lifeMsOf(session: SessionData, ttlMs: number, wallNow: number): number {
+  const { originalMaxAge, expires } = session.cookie;
+  if (typeof originalMaxAge === 'number') return Math.max(1, originalMaxAge);
+  const at = expires ? new Date(expires).getTime() : Number.NaN;
+  return Number.isNaN(at) ? ttlMs : Math.max(1, at - wallNow);
+}

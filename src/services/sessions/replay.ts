@@ -1,0 +1,115 @@
+import { type Backoff, nextBackoffMs } from '../../core/backoff.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Journal, JournalEntry } from './memory-tier.ts';
+import type { Counts, Truth } from './notice.ts';
+import type { PostgresTier } from './postgres-tier.ts';
+import type { SessionRecords } from './records.ts';
+import type { RedisTier } from './redis-tier.ts';
+
+// Enough to hide the round trips, few enough to leave the pool to requests.
+const PARALLEL = 6;
+const RETRY: Backoff = { baseMs: 250, maxMs: 5000 };
+
+export interface ReplayOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly records: SessionRecords;
+  readonly redis: RedisTier;
+  readonly postgres: PostgresTier;
+  readonly journal: Journal;
+  readonly counts: Counts;
+  readonly truth: Truth;
+  /** Runs after each background replay; may reject. */
+  readonly afterRetry: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Brings what the journal holds to the tiers that missed it. */
+export class Replayer {
+  readonly #options: ReplayOptions;
+  readonly #ending = new AbortController();
+  #timer: Timer | undefined;
+  #failures = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Replays every entry that is there now; returns early when aborted.
+   *
+   * @throws what the tier throws; the entries that are left stay in the journal
+   */
+  async replay(target: Truth, signal: AbortSignal): Promise<void> {
+    const waiting = this.#options.journal.entries();
+    const work = async (): Promise<void> => {
+      for (let next = waiting.pop(); next && !signal.aborted; next = waiting.pop()) {
+        const [id, entry] = next;
+        await this.#options.records.exclusive(id, () => this.#replayOne(target, id, entry));
+      }
+    };
+    const results = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /** Tries again in the background, with backoff, until the journal is empty or its target is out of use. */
+  schedule(): void {
+    const { clock, random, records, truth } = this.#options;
+    if (this.#timer !== undefined || this.#ending.signal.aborted || !records.takesWrites(truth)) return;
+    this.#timer = clock.setTimeout(() => void this.#retry(), nextBackoffMs(RETRY, this.#failures, random));
+  }
+
+  /** Ends the background work. */
+  stop(): void {
+    this.#ending.abort();
+    this.#options.clock.clearTimeout(this.#timer);
+  }
+
+  async #retry(): Promise<void> {
+    const { signal } = this.#ending;
+    const { truth, journal, afterRetry } = this.#options;
+    try {
+      await this.replay(truth, signal);
+      await afterRetry(signal);
+      this.#failures = 0;
+    } catch {
+      // The backend has told the detector; if it trips, reconcile() replays instead of this timer.
+      this.#failures += 1;
+    }
+    this.#timer = undefined;
+    if (journal.size > 0 || this.#failures > 0) this.schedule();
+  }
+
+  async #replayOne(target: Truth, id: string, entry: JournalEntry): Promise<void> {
+    const { clock, journal, counts } = this.#options;
+    // A later write has taken its place, or has reached the tier itself, or its life is over.
+    if (journal.get(id)?.record !== entry.record) return;
+    const current = journal.get(id) ?? entry;
+    const lifeMs = current.expiresAt - clock.now();
+    await (target === 'postgres' ? this.#toPostgres(id, current, lifeMs) : this.#toRedis(id, current, lifeMs));
+    counts.replayed += 1;
+    if (target === this.#options.truth) journal.settle(id, journal.get(id));
+    else journal.put(id, { ...current, shared: true });
+  }
+
+  async #toPostgres(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
+    const { postgres, records, counts } = this.#options;
+    const held = await postgres.read(id);
+    if (held?.box === null) {
+      // Ended by another instance while this one waited.
+      records.keep(id, held, lifeMs);
+    } else if (held && record.box !== null && held.version >= record.version) {
+      if (held.version > record.version) counts.conflicts += 1;
+    } else {
+      await postgres.write(id, record, lifeMs);
+    }
+  }
+
+  async #toRedis(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
+    const { redis, records, counts } = this.#options;
+    const result = await redis.write(id, record, lifeMs);
+    if (result.status === 'failed') throw new Error('The epoch moves faster than the journal is replayed');
+    if (result.status === 'dead') records.keep(id, { version: record.version, box: null }, lifeMs);
+    if (result.status === 'conflict' && result.version > record.version) counts.conflicts += 1;
+  }
+}

@@ -1,0 +1,153 @@
+import type { Request } from 'express';
+import session, { type Session, type SessionData } from 'express-session';
+
+import type { Clock } from '../../core/clock.ts';
+import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
+
+/** What the store needs of the service: sessions by their id, opened. */
+export interface SessionVault {
+  /** @throws {RedoubtError} `ERR_SESSION_UNKNOWN` */
+  read(sid: string): Promise<{ readonly data: SessionData; readonly version: number } | undefined>;
+  /** Writes the version after `base` and resolves to it. @throws {RedoubtError} `ERR_SESSION_NOT_SAVED` */
+  write(sid: string, base: number, data: SessionData): Promise<number>;
+  destroy(sid: string): Promise<void>;
+  touch(sid: string, data: SessionData): Promise<void>;
+}
+
+export interface SealedStoreOptions {
+  readonly vault: SessionVault;
+  readonly clock: Clock;
+  readonly touchEveryMs: number;
+  readonly retryAfterMs: number;
+}
+
+interface Saved {
+  readonly sid: string;
+  readonly print: string;
+  readonly at: number;
+  readonly done: Promise<void>;
+  settled: boolean;
+}
+
+type Callback = (error?: unknown) => void;
+
+/**
+ * The express-session store. It never emits `disconnect`, which would take `req.session` away from handlers.
+ *
+ * A session's version travels beside the object, never in it, so that applications see their own data only.
+ */
+export class SealedStore extends session.Store {
+  readonly #options: SealedStoreOptions;
+  readonly #versions = new WeakMap<object, number>();
+  readonly #saved = new WeakMap<object, Saved>();
+  readonly #destroying = new Map<string, Promise<void>>();
+
+  constructor(options: SealedStoreOptions) {
+    super();
+    this.#options = options;
+  }
+
+  override get(sid: string, callback: (error: unknown, data?: SessionData | null) => void): void {
+    const read = async (): Promise<SessionData | null> => {
+      const found = await this.#options.vault.read(sid);
+      if (found) this.#versions.set(found.data, found.version);
+      return found?.data ?? null;
+    };
+    answer(read(), callback);
+  }
+
+  override createSession(req: Request, data: SessionData): Session & SessionData {
+    const version = this.#versions.get(data);
+    const made = super.createSession(req, data);
+    if (version !== undefined) this.#versions.set(made, version);
+    return made;
+  }
+
+  override set(sid: string, data: SessionData, callback?: Callback): void {
+    const saved = this.#saved.get(data);
+    // express-session saves once more at the end of a request what req.session.save() or our own hold has just saved.
+    if (saved?.settled && this.#isSame(saved, sid, data)) callback?.();
+    else answer(saved && this.#isSame(saved, sid, data) ? saved.done : this.#write(sid, data), callback);
+  }
+
+  override destroy(sid: string, callback?: Callback): void {
+    const done = this.#options.vault.destroy(sid).catch((error: unknown) => this.#refuse(error));
+    this.#destroying.set(sid, done);
+    const forget = (): void => {
+      if (this.#destroying.get(sid) === done) this.#destroying.delete(sid);
+    };
+    done.then(forget, forget);
+    answer(done, callback);
+  }
+
+  override touch(sid: string, data: SessionData, callback?: () => void): void {
+    answer(this.#options.vault.touch(sid, data), callback);
+  }
+
+  /** Whether this object came out of the store, as opposed to being a new session. */
+  isLoaded(data: object): boolean {
+    return this.#versions.has(data) && !this.#saved.has(data);
+  }
+
+  /** Whether this object has been saved since it was made. */
+  wasSaved(data: object): boolean {
+    return this.#saved.has(data);
+  }
+
+  /** The destroy of this id that is under way, if one is. */
+  destroying(sid: string): Promise<void> | undefined {
+    return this.#destroying.get(sid);
+  }
+
+  #write(sid: string, data: SessionData): Promise<void> {
+    const { vault, clock } = this.#options;
+    const work = async (): Promise<void> => {
+      const version = await vault.write(sid, this.#versions.get(data) ?? 0, data);
+      this.#versions.set(data, version);
+    };
+    const done = work().catch((error: unknown) => this.#refuse(error));
+    const saved: Saved = { sid, print: printOf(data), at: clock.now(), done, settled: false };
+    this.#saved.set(data, saved);
+    done.then(
+      () => (saved.settled = true),
+      () => {
+        if (this.#saved.get(data) === saved) this.#saved.delete(data);
+      },
+    );
+    return done;
+  }
+
+  /** For a while only: a session object that lives on, as a socket's does, must be prolonged by saving it. */
+  #isSame(saved: Saved, sid: string, data: SessionData): boolean {
+    const { clock, touchEveryMs } = this.#options;
+    return saved.sid === sid && clock.now() - saved.at < touchEveryMs && saved.print === printOf(data);
+  }
+
+  #refuse(error: unknown): never {
+    if (isRedoubtError(error)) throw error;
+    throw new RedoubtError('ERR_SESSION_NOT_SAVED', { retryAfterMs: this.#options.retryAfterMs }, { cause: error });
+  }
+}
+
+/**
+ * The session's content as text, without what time alone changes in its cookie.
+ * `originalMaxAge` is recomputed from the clock at each touch and wavers by milliseconds.
+ */
+export function printOf(data: Partial<SessionData>): string {
+  const cookie = JSON.parse(JSON.stringify(data.cookie ?? {})) as Record<string, unknown>;
+  const { originalMaxAge } = cookie;
+  const maxAgeS = typeof originalMaxAge === 'number' ? Math.round(originalMaxAge / 1000) : originalMaxAge;
+  return JSON.stringify({ ...data, cookie: { ...cookie, expires: undefined, originalMaxAge: maxAgeS } });
+}
+
+/**
+ * Tells the callback, out of the promise chain, where one that throws would become an unhandled rejection.
+ * Without a callback nobody asked; the middleware's hold looks at the same promise.
+ */
+function answer<T>(work: Promise<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
+  const tell = callback ?? (() => undefined);
+  work.then(
+    (value) => process.nextTick(tell, null, value),
+    (error: unknown) => process.nextTick(tell, error),
+  );
+}
