@@ -7,6 +7,7 @@ import { type Bench, startBench } from './servers.ts';
 
 const faultMs = Number(process.argv[2] ?? 8) * 1000;
 const rounds = Number(process.argv[3] ?? 1);
+const tenth = (value: number): number => Math.round(value * 10) / 10;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const FAULTS: Readonly<Record<string, readonly [(bench: Bench) => unknown, (bench: Bench) => unknown]>> = {
@@ -45,7 +46,6 @@ async function measure(
   const during = load.between(faultAt, endedAt);
   const before = load.between(faultAt - 2000, faultAt);
   const after = load.between(endedAt, availableAt + 2000);
-  const ms = (value: number): number => Math.round(value * 10) / 10;
   return {
     fault,
     requests: load.count,
@@ -57,10 +57,10 @@ async function measure(
     'unheard+doubled': unheard + doubled,
     'degraded ms': Math.round(degradedMs),
     'available ms': Math.round(availableAt - returnedAt),
-    'p99 before': ms(before.p99),
-    'p99 during': ms(during.p99),
-    'max during': ms(during.maxMs),
-    'p99 after': ms(after.p99),
-    'max after': ms(after.maxMs),
+    'p99 before': tenth(before.p99),
+    'p99 during': tenth(during.p99),
+    'max during': tenth(during.maxMs),
+    'p99 after': tenth(after.p99),
+    'max after': tenth(after.maxMs),
   };
 }

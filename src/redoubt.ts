@@ -11,6 +11,7 @@ import { RedoubtError } from './core/errors.ts';
 import { LoopLag } from './core/loop-lag.ts';
 import { BACKENDS, type Mode, type Service, type ServiceName } from './core/mode.ts';
 import { type Logger, createLogger } from './observe/log.ts';
+import { ModeLog } from './observe/mode-log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { type EventType, OPERATOR_EVENTS } from './runtime/events.ts';
 import { loadCheckedMachines } from './runtime/load.ts';
@@ -82,6 +83,7 @@ class Composition implements ComposedRedoubt {
   readonly #runners = new Map<MachineId, MachineRunner>();
   readonly #engaged = new Set<MachineId>();
   readonly #services: readonly Service[];
+  readonly #modeLog: ModeLog;
   readonly #listeners = new Set<(transition: Transition) => void>();
   readonly #stopping = new AbortController();
   #modes: ReadonlyMap<ServiceName, Mode> = new Map();
@@ -91,6 +93,7 @@ class Composition implements ComposedRedoubt {
   constructor(config: Config, definitions: readonly MachineDefinition[], log: Logger, clock: Clock) {
     this.config = config;
     this.#log = log;
+    this.#modeLog = new ModeLog(log);
     this.#clock = clock;
     this.#loopLag = new LoopLag(clock);
     const { random } = Math;
@@ -111,7 +114,7 @@ class Composition implements ComposedRedoubt {
       observe: (outcome) => this.#runners.get('postgres')?.observe(outcome),
     });
     this.#redis.onBroken(() => this.#runners.get('redis')?.suspect('CONNECTION_CLOSED'));
-    this.#postgres.lostListener(() => this.#runners.get('postgres')?.suspect('CONNECTION_CLOSED'));
+    this.#postgres.onBroken(() => this.#runners.get('postgres')?.suspect('CONNECTION_CLOSED'));
 
     const parts = { config, redis: this.#redis, sql: this.#postgres, clock, random };
     const logOf = (service: ServiceName): Logger => log.child({ service });
@@ -180,7 +183,7 @@ class Composition implements ComposedRedoubt {
   #onTransition(id: MachineId, control: Control, transition: Transition): void {
     const runner = this.#runners.get(id) as MachineRunner;
     const { from, to, event, reason } = transition;
-    const level = runner.status === 'up' ? 'info' : 'warn';
+    const level = runner.status === 'up' || runner.tags.has('recovering') ? 'info' : 'warn';
     this.#log[level]({ machine: id, from, to, event, reason: reason.code }, `${id} is ${to}: ${reason.message}`);
     const stays = runner.tags.has('usable') || runner.tags.has('recovering') || namesBackendOf(runner, id);
     if (!stays) this.#engaged.delete(id);
@@ -204,15 +207,12 @@ class Composition implements ComposedRedoubt {
     const modes = computeModes(now, this.#modes, this.#clock.wallNow());
     for (const service of this.#services) {
       const mode = modes.get(service.name) as Mode;
-      const last = this.#modes.get(service.name);
-      if (mode === last) continue;
-      service.applyMode(mode);
-      if (last && last.backend !== mode.backend) {
-        const facts = { service: service.name, from: last.backend, to: mode.backend, reason: mode.reason.code };
-        this.#log.info(facts, `${service.name} moved from ${last.backend} to ${mode.backend}`);
-      }
+      if (mode !== this.#modes.get(service.name)) service.applyMode(mode);
     }
     this.#modes = modes;
+    // Before the first verdicts there is nothing to tell: everything starts without its dependencies.
+    if (!this.#isSettled()) return;
+    for (const service of this.#services) this.#modeLog.tell(modes.get(service.name) as Mode, service.report().notice);
   }
 
   #facade(): Machines {
@@ -236,7 +236,7 @@ class Composition implements ComposedRedoubt {
   }
 
   #isSettled(): boolean {
-    return [...this.#runners.values()].every(({ state, definition }) => state !== definition.initial);
+    return [...this.#runners.values()].every(({ hasVerdict }) => hasVerdict);
   }
 
   async #settle(): Promise<void> {

@@ -85,7 +85,7 @@ export class EmbeddedPostgres implements PostgresControl {
     return classifyPostgresError(error);
   }
 
-  lostListener(listener: () => void): void {
+  onBroken(listener: () => void): void {
     this.#lost = listener;
   }
 

@@ -28,7 +28,7 @@ export interface PostgresControl extends SqlBackend, AsyncDisposable {
   probe(signal: AbortSignal): Promise<{ latencyMs: number }>;
   classify(error: unknown): PostgresFault;
   /** Names the one listener that is called when an idle connection breaks by itself. */
-  lostListener(listener: () => void): void;
+  onBroken(listener: () => void): void;
   /** Lets calls under way finish until `signal` is aborted, then lets go of everything. */
   close(signal: AbortSignal): Promise<void>;
 }

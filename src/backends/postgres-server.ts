@@ -120,7 +120,7 @@ export class ServerPostgres implements PostgresControl {
     return classifyPostgresError(error);
   }
 
-  lostListener(listener: () => void): void {
+  onBroken(listener: () => void): void {
     this.#lost = listener;
   }
 

@@ -44,7 +44,7 @@ class NoPostgres implements PostgresControl {
     return classifyPostgresError(error);
   }
 
-  lostListener(): void {
+  onBroken(): void {
     // Nothing can be lost.
   }
 

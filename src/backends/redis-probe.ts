@@ -109,10 +109,14 @@ export class RedisProbe {
 }
 
 function parseIdentity(server: string, replication: string): RedisIdentity {
-  const field = (text: string, name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
   return {
     runId: field(server, 'run_id'),
     replicationId: field(replication, 'master_replid'),
     version: field(server, 'redis_version'),
   };
+}
+
+/** One field of what INFO answers. */
+function field(info: string, name: string): string {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
 }

@@ -56,6 +56,8 @@ class Backend implements RedisControl {
   readonly #requests: ManagedLink;
   #onBroken: (() => void) | undefined;
   #engaged = false;
+  /** A first start needs no ramp: nobody was waiting for Redis. */
+  #wasEngaged = false;
   #closed = false;
 
   constructor({ config, instance, clock, random, observe }: RedisBackendOptions) {
@@ -118,7 +120,8 @@ class Backend implements RedisControl {
     try {
       await Promise.all([...this.#links].map((link) => link.open()));
       signal.throwIfAborted();
-      this.#ramp.restart();
+      if (this.#wasEngaged) this.#ramp.restart();
+      this.#wasEngaged = true;
       this.#engaged = true;
       // A link that was asked for meanwhile was neither in the list nor opened by link().
       for (const link of this.#links) if (!link.client) link.keepOpen();

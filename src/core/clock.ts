@@ -14,11 +14,14 @@ export interface Clock {
   clearTimeout(timer: Timer): void;
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The process' own clock. Its timers keep the process alive until cleared. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
-  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  // Node fires a longer timer at once; 24 days on, whoever set it looks at the clock again.
+  setTimeout: (fn, ms) => setTimeout(fn, Math.min(ms, MAX_TIMER_MS)),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 };
 

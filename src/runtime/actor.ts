@@ -5,7 +5,7 @@ import { RedoubtError } from '../core/errors.ts';
 import type { Reason } from '../core/mode.ts';
 import type { Logger } from '../observe/log.ts';
 import type { MachineEvent } from './events.ts';
-import { reasonFor, reasonOfEvent } from './reasons.ts';
+import { eventName, reasonFor, reasonOfEvent } from './reasons.ts';
 import type { Registry } from './registry.ts';
 import type { MachineDefinition, StateDefinition, Transition } from './types.ts';
 
@@ -101,7 +101,7 @@ export class SupervisedActor {
     this.#state = { value, tags: snapshot.tags, since: clock.wallNow(), reason };
     const { since: at } = this.#state;
     try {
-      onTransition({ machine: definition.id, from, to: value, event: event.type, reason, at, spentMs });
+      onTransition({ machine: definition.id, from, to: value, event: eventName(event.type), reason, at, spentMs });
     } catch (error) {
       log.error({ machine: definition.id, err: error }, 'A listener of a transition threw');
     }
@@ -189,5 +189,8 @@ function bind(definition: MachineDefinition, registry: Registry, log: Logger): A
     delays: { ...registry.delays },
   });
   // An `always` cycle eats all memory in a minute and a half unless it is bounded (FACTS).
-  return machine.createMachine({ ...definition, options: { maxIterations: 200 } } as never) as unknown as AnyStateMachine;
+  return machine.createMachine({
+    ...definition,
+    options: { maxIterations: 200 },
+  } as never) as unknown as AnyStateMachine;
 }

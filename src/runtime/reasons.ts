@@ -36,6 +36,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
   '57P03': 'The server is starting up or shutting down',
   '53300': 'It has no room for another connection',
   '25006': 'Writes are refused: it is a read-only standby',
+  READ_ONLY: 'Writes are refused: it is read-only',
+  EMBEDDED_CRASHED: 'The embedded PostgreSQL ended and is started again',
   EMBEDDED_STARTING: 'The embedded PostgreSQL is starting',
   ERR_EMBEDDED_LOCKED: 'Another process uses the directory of the embedded PostgreSQL',
 };
@@ -45,17 +47,25 @@ export function reasonFor(code: string): Reason {
   return { code, message: SENTENCES[code] ?? 'It cannot be used' };
 }
 
+/**
+ * The name of an event for people and metrics: XState's own names carry its internals.
+ *
+ * `xstate.after.connectTimeout.redis.connecting` → `after.connectTimeout`, the end of `reconcile` →
+ * `reconcile.finished` or `reconcile.failed`; every other one is its own.
+ */
+export function eventName(type: string): string {
+  if (type.startsWith('xstate.after.')) return `after.${type.split('.')[2] ?? ''}`;
+  if (type.startsWith('xstate.done.')) return 'reconcile.finished';
+  if (type.startsWith('xstate.error.')) return 'reconcile.failed';
+  return type;
+}
+
 /** The reason of a transition that no backend gave one for. */
 export function reasonOfEvent(type: string): Reason {
-  if (type.startsWith('xstate.after.')) {
-    const delay = type.split('.')[2] ?? '';
-    return { code: `after.${delay}`, message: `The delay ${delay} ran out` };
-  }
-  if (type.startsWith('xstate.done.')) return { code: 'reconciled', message: 'It answers again and both sides agree' };
-  if (type.startsWith('xstate.error.'))
-    return { code: 'reconcileFailed', message: 'It answered, but could not be reconciled' };
+  const name = eventName(type);
+  if (name.startsWith('after.')) return { code: name, message: `The delay ${name.slice('after.'.length)} ran out` };
   if (type === 'xstate.init') return { code: 'started', message: 'The process has just started' };
-  return EVENTS[type] ?? { code: type, message: `The event ${type} came` };
+  return EVENTS[name] ?? { code: name, message: `The event ${name} came` };
 }
 
 const EVENTS: Readonly<Record<string, Reason>> = {
@@ -63,6 +73,8 @@ const EVENTS: Readonly<Record<string, Reason>> = {
   'calls.slow': { code: 'calls.slow', message: 'Too many calls were slow' },
   'probe.slowed': { code: 'probe.slowed', message: 'It answers probes, but too slowly' },
   'probe.passed': { code: 'probe.passed', message: 'It answers probes again' },
+  'reconcile.finished': { code: 'reconciled', message: 'It answers again and both sides agree' },
+  'reconcile.failed': { code: 'reconcileFailed', message: 'It answered, but could not be reconciled' },
   'operator.isolate': { code: 'operator.isolate', message: 'An operator isolated it' },
   'operator.release': { code: 'operator.release', message: 'An operator released it' },
   'dependency.disabled': { code: 'disabled', message: 'None is configured' },

@@ -38,6 +38,7 @@ export class MachineRunner implements Machine {
   readonly #detector: Detector;
   readonly #clock: Clock;
   readonly #history: Transition[] = [];
+  #hasVerdict = false;
   readonly #settled = Promise.withResolvers<void>();
 
   constructor(options: RunnerOptions) {
@@ -54,8 +55,8 @@ export class MachineRunner implements Machine {
         this.#history.push(transition);
         if (this.#history.length > config.machines.historyLength) this.#history.shift();
         this.#detector.follow(this.tags);
+        if (!this.tags.has('recovering')) this.#reachVerdict();
         onTransition(transition);
-        this.#settled.resolve();
       },
     });
     this.#detector = new Detector({
@@ -104,7 +105,12 @@ export class MachineRunner implements Machine {
     return this.#history;
   }
 
-  /** Resolves at the first transition: the first verdict on the dependency. */
+  /** Whether it has found out once whether the dependency can be used. */
+  get hasVerdict(): boolean {
+    return this.#hasVerdict;
+  }
+
+  /** Resolves with the first verdict: used, or out of use; never rejects. */
   get settled(): Promise<void> {
     return this.#settled.promise;
   }
@@ -139,6 +145,11 @@ export class MachineRunner implements Machine {
   stop(): void {
     this.#detector.stop();
     this.#actor.stop();
+    this.#reachVerdict();
+  }
+
+  #reachVerdict(): void {
+    this.#hasVerdict = true;
     this.#settled.resolve();
   }
 }

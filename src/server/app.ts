@@ -18,7 +18,7 @@ import { errorHandler, notFound } from './errors.ts';
 import { inspectRouter } from './inspect/router.ts';
 import { consolePage } from './pages/console.ts';
 import { type Requests, trackRequests } from './requests.ts';
-import { isDemoOn, parseTrustProxy, requireToken, securityHeaders } from './security.ts';
+import { isDemoOn, parseTrustProxy, requireDetailsToken, requireToken, securityHeaders } from './security.ts';
 import { loadUserApp } from './user-app.ts';
 
 export interface ServerAppOptions {
@@ -70,6 +70,7 @@ export async function createServerApp(options: ServerAppOptions): Promise<Server
   });
   app.use(consolePage());
   const inspect = inspectRouter({ machines: redoubt.machines, health: () => redoubt.health.report(), log, clock });
+  app.use('/inspect', requireDetailsToken(config));
   app.use(inspect.router);
   app.use('/v1', requireToken(config));
   app.use(cacheRoutes(redoubt.cache, config));

@@ -62,6 +62,15 @@ export function requireToken(config: Config): RequestHandler {
   };
 }
 
+/** Guards pages that show what `/health` keeps for callers with the token, where `health.details` says so. */
+export function requireDetailsToken({ health, server }: Config): RequestHandler {
+  return (request, response, next) => {
+    if (health.details === 'always' || bearerMatches(request.headers.authorization, server.apiToken)) return next();
+    response.setHeader('WWW-Authenticate', 'Bearer');
+    throw new RedoubtError('ERR_UNAUTHORIZED');
+  };
+}
+
 /**
  * Keeps pages of other sites, open in a developer's browser, away from routes that ask for no token:
  * browsers say when a request crosses sites, and a name that was rebound to 127.0.0.1 shows in Host.

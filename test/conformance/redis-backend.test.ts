@@ -132,15 +132,15 @@ describe('Redis backend', () => {
   });
 });
 
-describe('Redis probe', () => {
-  const probeOf = async (url: string): Promise<unknown> => {
-    const { backend } = backendFor(url);
-    return backend.probe().then(
-      () => 'passed',
-      (error: unknown) => backend.classify(error),
-    );
-  };
+async function probeOf(url: string): Promise<unknown> {
+  const { backend } = backendFor(url);
+  return backend.probe().then(
+    () => 'passed',
+    (error: unknown) => backend.classify(error),
+  );
+}
 
+describe('Redis probe', () => {
   it('passes on a Redis that is well, and knows who answered', async () => {
     await using redis = await startRedis();
     const { backend } = backendFor(redis.url);

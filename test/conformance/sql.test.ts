@@ -250,7 +250,7 @@ describe('sql on a server that fails', () => {
     await using rig = createRig(server.url);
     await use(rig.sql);
     let lost = 0;
-    rig.sql.lostListener(() => (lost += 1));
+    rig.sql.onBroken(() => (lost += 1));
     await server.stop();
     await eventually(() => lost > 0);
     const call = await failureOf(rig.sql.query('select 1'));

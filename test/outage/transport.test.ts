@@ -11,9 +11,9 @@ async function expectServedThroughout(rig: Rig, during: () => Promise<void>): Pr
   const user = rig.user();
   await user.login('grace');
   let visits = 0;
-  let running = true;
+  const over = new AbortController();
   const loop = (async () => {
-    for (let i = 0; running; i += 1) {
+    for (let i = 0; !over.signal.aborted; i += 1) {
       const startedAt = performance.now();
       const put = await rig.server.fetch(`/v1/cache/k${i % 7}`, { method: 'PUT', body: `${i}` });
       expect(put.status).toBe(204);
@@ -23,7 +23,7 @@ async function expectServedThroughout(rig: Rig, during: () => Promise<void>): Pr
       expect(await user.visit()).toBe(visits);
     }
   })();
-  await Promise.all([loop, during().finally(() => (running = false))]);
+  await Promise.all([loop, during().finally(() => over.abort())]);
   expect(await user.whoAmI()).toEqual({ user: 'grace', visits });
 }
 

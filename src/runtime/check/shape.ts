@@ -97,6 +97,6 @@ function checkValue(value: unknown, shape: Shape, path: string, findings: CheckF
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  const shown = JSON.stringify(value) ?? typeof value;
+  return shown.length > 60 ? `${shown.slice(0, 57)}…` : shown;
 }

@@ -219,7 +219,6 @@ class CacheService implements Cache, Service {
   }
 
   applyMode(mode: Mode): void {
-    const before = this.#mode;
     this.#mode = mode;
     if (mode.backend === 'redis') {
       this.#lostAt = undefined;
@@ -228,10 +227,6 @@ class CacheService implements Cache, Service {
       this.#lostAt ??= this.#clock.now();
       this.#replayer.stop();
     }
-    if (before?.backend === mode.backend) return;
-    const facts = { backend: mode.backend, preferred: mode.preferred, reason: mode.reason.code };
-    if (mode.backend === mode.preferred) this.#log.info(facts, `The cache uses ${mode.backend}`);
-    else this.#log.warn(facts, `The cache uses ${mode.backend} instead of ${mode.preferred}: ${mode.reason.message}`);
   }
 
   async reconcile(dependency: 'redis' | 'postgres', signal: AbortSignal): Promise<void> {

@@ -44,7 +44,6 @@ class JobsService implements Jobs, Service {
   readonly #counters = { added: 0, rejected: 0, unknown: 0, workerErrors: 0 };
   #mode: Mode | undefined;
   #used = false;
-  #warned = false;
   #closed = false;
 
   constructor({ config, redis, log, clock }: JobsOptions) {
@@ -93,10 +92,8 @@ class JobsService implements Jobs, Service {
   }
 
   applyMode(mode: Mode): void {
-    const before = this.#mode;
     this.#mode = mode;
     for (const worker of this.#workers) worker.steer(this.#onRedis);
-    this.#announce(before, mode);
   }
 
   /** Loads BullMQ where jobs are used, so that the first job after the recovery does not wait for it. */
@@ -203,19 +200,6 @@ class JobsService implements Jobs, Service {
       ...(this.#onRedis || !reason ? {} : { reason: reason.code, message: reason.message }),
     };
     return new RedoubtError('ERR_JOBS_UNAVAILABLE', details, { cause });
-  }
-
-  #announce(before: Mode | undefined, { backend, preferred, reason }: Mode): void {
-    if (backend === preferred) {
-      if (this.#warned) this.#log.info({ backend }, 'jobs are accepted and worked again');
-      this.#warned = false;
-      return;
-    }
-    // Not while starting: until Redis has been tried there is nothing to warn of.
-    const starting = before === undefined || (before.backend === backend && this.#redis.engaged);
-    if (this.#warned || starting) return;
-    this.#warned = true;
-    this.#log.warn({ backend, preferred, reason: reason.code }, 'jobs are refused and not worked until Redis is back');
   }
 
   #onError(error: unknown): void {

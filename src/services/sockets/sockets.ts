@@ -33,19 +33,14 @@ class SocketsService implements Sockets, Service {
   readonly name = 'sockets';
   readonly adapter: Sockets['adapter'];
   readonly #transport: Transport;
-  readonly #redis: RedisBackend;
-  readonly #log: Logger;
   readonly #adapters = new Set<Adapter>();
   #mode: Mode | undefined;
-  #warned = false;
   /** What had not reached other instances when the present mode began. */
   #lostBefore = 0;
 
   constructor({ config, redis, log, clock }: SocketsOptions) {
     const { key, deadlineMs, requestsTimeoutMs } = config.sockets;
-    this.#redis = redis;
-    this.#log = log;
-    this.#transport = new Transport({ redis, log: this.#log, clock, instance: randomUUID(), key, deadlineMs });
+    this.#transport = new Transport({ redis, log, clock, instance: randomUUID(), key, deadlineMs });
     this.adapter = createAdapterClass({
       transport: this.#transport,
       key,
@@ -60,8 +55,6 @@ class SocketsService implements Sockets, Service {
     this.#mode = mode;
     this.#transport.queue.open = mode.backend === 'redis';
     if (before?.backend !== mode.backend) this.#lostBefore = this.#transport.queue.lost;
-    if (mode.backend === mode.preferred) this.#sayShared(mode);
-    else this.#sayAlone(before, mode);
   }
 
   /** Resolves when a message sent through Redis has come back: `available` means that messages flow. */
@@ -98,24 +91,6 @@ class SocketsService implements Sockets, Service {
     if (!mode || mode.backend === mode.preferred) return undefined;
     const unsent = this.#transport.queue.lost - this.#lostBefore;
     const sofar = unsent > 0 ? `; ${unsent} so far were not sent to other instances` : '';
-    return `Single-instance mode: messages reach only the clients of this instance${sofar}.`;
-  }
-
-  #sayShared(mode: Mode): void {
-    if (!this.#warned) return;
-    this.#warned = false;
-    this.#log.info({ backend: mode.backend }, 'sockets reach the clients of all instances again');
-  }
-
-  #sayAlone(before: Mode | undefined, mode: Mode): void {
-    // Not while starting: until Redis has been tried there is nothing to warn of.
-    const starting = before === undefined || (before.backend === mode.backend && this.#redis.engaged);
-    if (this.#warned || starting) return;
-    this.#warned = true;
-    this.#log.warn(
-      { backend: mode.backend, preferred: mode.preferred, reason: mode.reason.code },
-      'sockets are in single-instance mode: messages, joins and requests reach only the clients of this instance; ' +
-        'nobody is disconnected and no room is lost, and other instances are reached again as soon as Redis is back',
-    );
+    return `Single-instance mode: messages, joins and requests reach only the clients of this instance${sofar}; nobody is disconnected and no room is lost.`;
   }
 }

@@ -2,50 +2,27 @@ import { describe, expect, it } from 'vitest';
 
 import type { RedisBackend } from '../../../src/backends/types.ts';
 import { isRedoubtError } from '../../../src/core/errors.ts';
-import type { Logger } from '../../../src/observe/log.ts';
+import { silentLogger } from '../../../src/observe/log.ts';
 import { createSockets } from '../../../src/services/sockets/sockets.ts';
 import { SimulatedClock } from '../../support/clock.ts';
 import { modeOf, testConfig } from '../../support/service-rig.ts';
 
 function startSockets() {
-  const lines: string[] = [];
-  const log: Logger = {
-    debug: () => undefined,
-    info: () => void lines.push('info'),
-    warn: () => void lines.push('warn'),
-    error: () => void lines.push('error'),
-    child: () => log,
-  };
   const redis = { engaged: false, link: () => ({ client: undefined, close: () => undefined }) };
   const clock = new SimulatedClock();
   const backend = redis as unknown as RedisBackend;
-  const sockets = createSockets({ config: testConfig(), redis: backend, log, clock });
-  return { sockets, redis, clock, lines };
+  const sockets = createSockets({ config: testConfig(), redis: backend, log: silentLogger, clock });
+  return { sockets, clock };
 }
 
 describe('the sockets service', () => {
-  it('does not warn while it starts, when Redis answers', () => {
-    const { sockets, redis, lines } = startSockets();
+  it('says in its report what single-instance mode means, and nothing where a machine prefers it', () => {
+    const { sockets } = startSockets();
     sockets.applyMode(modeOf('sockets', ['local']));
-    redis.engaged = true;
-    sockets.applyMode(modeOf('sockets', ['local']));
+    expect(sockets.report().notice).toMatch(/Single-instance mode.*only the clients of this instance/);
     sockets.applyMode(modeOf('sockets', ['redis', 'local']));
-    expect(lines).toEqual([]);
-  });
-
-  it('warns once when Redis is not there at the start, and says so when it comes', () => {
-    const { sockets, redis, lines } = startSockets();
-    for (let transition = 0; transition < 4; transition += 1) sockets.applyMode(modeOf('sockets', ['local']));
-    redis.engaged = true;
-    sockets.applyMode(modeOf('sockets', ['redis', 'local']));
-    expect(lines).toEqual(['warn', 'info']);
-  });
-
-  it('has nothing to warn of where a machine prefers local mode', () => {
-    const { sockets, lines } = startSockets();
+    expect(sockets.report().notice).toBeUndefined();
     sockets.applyMode(modeOf('sockets', ['local'], 'local'));
-    sockets.applyMode(modeOf('sockets', ['local'], 'local'));
-    expect(lines).toEqual([]);
     expect(sockets.report().notice).toBeUndefined();
   });
 
