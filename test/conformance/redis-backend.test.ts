@@ -140,7 +140,7 @@ async function probeOf(url: string): Promise<unknown> {
   );
 }
 
-describe('Redis probe', () => {
+describe('Redis manager health: the probe', () => {
   it('passes on a Redis that is well, and knows who answered', async () => {
     await using redis = await startRedis();
     const { backend } = backendFor(redis.url);

@@ -57,7 +57,7 @@ const MODES: Record<string, (options?: Partial<RigOptions>) => Promise<SessionsR
   'memory alone': (options) => startRig({ ...options, database: 'none' }),
 };
 
-describe.each(Object.entries(MODES))('sessions on %s', (name, start) => {
+describe.each(Object.entries(MODES))('session tiers: sessions on %s', (name, start) => {
   it('give back what was saved, and nothing but that', async () => {
     const rig = await start();
     await rig.save('sid', { user: 'ann', visits: 1 });
