@@ -19,7 +19,7 @@ interface LockEntry {
 }
 
 const FILE = new URL('../package-lock.json', import.meta.url);
-const PLATFORMS = [
+const PLATFORMS = new Set([
   'aix',
   'android',
   'darwin',
@@ -31,8 +31,8 @@ const PLATFORMS = [
   'sunos',
   'win32',
   'windows',
-];
-const CPUS = ['arm64', 'arm', 'ia32', 'x64', 'ppc64', 'riscv64', 's390x', 'loong64', 'mips64el', 'wasm32'];
+]);
+const CPUS = new Set(['arm64', 'arm', 'ia32', 'x64', 'ppc64', 'riscv64', 's390x', 'loong64', 'mips64el', 'wasm32']);
 
 const lock = JSON.parse(readFileSync(FILE, 'utf8')) as { packages: Record<string, LockEntry> };
 for (const [path, entry] of Object.entries(lock.packages)) {
@@ -54,8 +54,8 @@ writeFileSync(FILE, `${JSON.stringify(lock, null, 2)}\n`);
 /** `@oxfmt/binding-linux-arm64-musl` → linux, arm64, musl. */
 function platformOf(name: string): Pick<LockEntry, 'os' | 'cpu' | 'libc'> {
   const words = name.split(/[/-]/);
-  const os = words.find((word) => PLATFORMS.includes(word));
-  const cpu = words.find((word) => CPUS.includes(word));
+  const os = words.find((word) => PLATFORMS.has(word));
+  const cpu = words.find((word) => CPUS.has(word));
   if (!os || !cpu)
     throw new Error(`${name} is missing from the lock file, and its name does not say for which platform it is`);
   const libc = words.some((word) => word.startsWith('musl'))
