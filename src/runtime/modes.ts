@@ -42,11 +42,18 @@ export function computeModes(
   for (const service of SERVICES) {
     const next = computeMode(service, machines, wallNow);
     const last = previous.get(service);
-    // A mode that says the same stays the same object: its `since` is the last real change.
-    const same = last && last.usable.join() === next.usable.join() && last.preferred === next.preferred;
-    modes.set(service, same ? last : next);
+    modes.set(service, last && sameBackends(last, next) ? keptMode(last, next) : next);
   }
   return modes;
+}
+
+function sameBackends(a: Mode, b: Mode): boolean {
+  return a.usable.join() === b.usable.join() && a.preferred === b.preferred;
+}
+
+/** The same object while it says the same; a new reason alone does not move `since`, the last real change. */
+function keptMode(last: Mode, next: Mode): Mode {
+  return last.reason.code === next.reason.code ? last : Object.freeze({ ...next, since: last.since });
 }
 
 function computeMode(service: ServiceName, machines: ReadonlyMap<string, MachineNow>, since: number): Mode {

@@ -50,6 +50,18 @@ describe('modes', () => {
     for (const service of SERVICES) expect(second.get(service)).toBe(first.get(service));
   });
 
+  it('tells a new reason without calling it a change', () => {
+    const first = computeModes(machines('degraded.slow', 'available'), new Map(), 0);
+    const now = new Map(
+      [...machines('degraded.slow', 'available')].map(([id, machine]) => [
+        id,
+        { ...machine, reason: { code: 'OOM', message: '' } },
+      ]),
+    );
+    const second = computeModes(now, first, 9);
+    expect(second.get('cache')).toMatchObject({ reason: { code: 'OOM' }, since: 0 });
+  });
+
   it('gives a service a backend that a degraded state names itself, while its clients are engaged', () => {
     const definition = structuredClone(definitions[0]) as (typeof definitions)[number];
     const readOnly = definition.states?.['degraded']?.states?.['readOnly'] as { meta?: object };
