@@ -18,6 +18,17 @@ export interface RedoubtOptions {
   readonly logger?: Logger;
 }
 
+/** What came of a reload. */
+export type ReloadResult =
+  | {
+      readonly applied: true;
+      /** The id of what runs now. */
+      readonly revision: string;
+      /** Changed settings that only a restart takes over, by path. */
+      readonly pending: readonly string[];
+    }
+  | { readonly applied: false; readonly revision: string; readonly message: string };
+
 /** What `createRedoubt` gives an application. */
 export interface Redoubt extends AsyncDisposable {
   readonly cache: Cache;
@@ -35,6 +46,11 @@ export interface Redoubt extends AsyncDisposable {
    * `close` does so too.
    */
   drain(): void;
+  /**
+   * Reads configuration and machines again, checks them, and goes on with them; a mistake changes
+   * nothing and is logged and shown by health. Machines stay in their state where it still exists.
+   */
+  reload(): ReloadResult;
   /** Flushes and lets go of everything, within `server.shutdownTimeout`; later calls join the first. */
   close(): Promise<void>;
 }

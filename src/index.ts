@@ -1,9 +1,11 @@
-export type { Redoubt, RedoubtOptions } from './api.ts';
+export type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
 export type { Config } from './config/schema.ts';
 export { ERRORS, type ErrorCode, RedoubtError, isRedoubtError } from './core/errors.ts';
 export type { Mode, Reason, Scope, ServiceName, ServiceReport } from './core/mode.ts';
 export type { Logger } from './observe/log.ts';
 export { createRedoubt } from './redoubt.ts';
+export type { EventType, MachineEvent } from './runtime/events.ts';
+export { defineExtensions, type Extensions } from './runtime/extensions.ts';
 export type { Machine, MachineDefinition, Machines, MachineStatus, Transition } from './runtime/types.ts';
 export type { Cache, CacheSetOptions, CacheStats, GetOrSetOptions, Lookup } from './services/cache/types.ts';
 export type { Health, HealthReport, MachineReport } from './services/health/types.ts';

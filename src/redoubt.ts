@@ -1,67 +1,78 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-import type { Redoubt, RedoubtOptions } from './api.ts';
-import { createPostgresBackend } from './backends/postgres.ts';
-import { createRedisBackend } from './backends/redis.ts';
-import { loadConfig } from './config/load.ts';
+import type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
+import { type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
+import { watchFiles } from './config/watch.ts';
 import { type Clock, sleep, systemClock } from './core/clock.ts';
 import { RedoubtError } from './core/errors.ts';
 import { LoopLag } from './core/loop-lag.ts';
-import { BACKENDS, type Mode, type Service, type ServiceName } from './core/mode.ts';
+import { type BackendTable, type Service, type ServiceName } from './core/mode.ts';
+import { type Controls, createControls, redisOf } from './controls.ts';
 import { type Logger, createLogger } from './observe/log.ts';
-import { ModeLog } from './observe/mode-log.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { type EventType, OPERATOR_EVENTS } from './runtime/events.ts';
-import { loadCheckedMachines } from './runtime/load.ts';
-import { type MachineNow, backendsOf, computeModes } from './runtime/modes.ts';
-import type { MachineId } from './runtime/registry.ts';
-import { MachineRunner } from './runtime/runner.ts';
-import type { MachineDefinition, Machines, Transition } from './runtime/types.ts';
+import { OPERATOR_EVENTS } from './runtime/events.ts';
+import { type Extensions, loadExtensions } from './runtime/extensions.ts';
+import { loadCheckedMachines, machineFolders } from './runtime/load.ts';
+import { type Revision, type RevisionSource, mergeReloadable, revisionId } from './runtime/revision.ts';
+import type { MachineDefinition, Machines } from './runtime/types.ts';
+import { backendTableOf } from './runtime/vocabulary.ts';
 import { createCache } from './services/cache/cache.ts';
 import { createHealth } from './services/health/health.ts';
 import { createJobs } from './services/jobs/jobs.ts';
 import { createSessions } from './services/sessions/sessions.ts';
 import { createSockets } from './services/sockets/sockets.ts';
+import { Steering } from './steering.ts';
 
 /** A Redoubt whose machines have been started, whatever they have found so far. */
 export interface ComposedRedoubt extends Redoubt {
-  /** Resolves when both machines have their first verdict, or at the connect timeout; never rejects. */
+  /** Resolves when all machines have their first verdict, or at the connect timeout; never rejects. */
   readonly settled: Promise<void>;
-}
-
-/** What a backend is to the composition root: it is engaged, disengaged, probed and closed. */
-interface Control {
-  engage(signal: AbortSignal): Promise<void>;
-  disengage(): void;
+  /** @param source - what asked for it; shown by health */
+  reload(source?: RevisionSource): ReloadResult;
 }
 
 const PACKAGE = new URL('../package.json', import.meta.url);
+const RELOAD_EVENT = 'operator.reload';
 
 /**
  * Starts Redoubt: reads the configuration and the machines, connects in the background, and
  * resolves as soon as Redis and PostgreSQL have their first verdict, at the latest after
  * `delays.connectTimeout`. Redis need not be there.
  *
- * @throws {RedoubtError} `ERR_CONFIG` and `ERR_MACHINE` with every mistake at once
+ * @throws {RedoubtError} `ERR_CONFIG`, `ERR_MACHINE` with every mistake at once, `ERR_EXTENSIONS`
  */
 export async function createRedoubt(options: RedoubtOptions = {}): Promise<Redoubt> {
-  const redoubt = composeRedoubt(options);
+  const redoubt = await composeRedoubt(options);
   await redoubt.settled;
   return redoubt;
 }
 
 /**
- * The same without waiting for anything: for a server that listens first.
+ * The same without waiting for Redis or PostgreSQL: for a server that listens first.
  *
- * @throws {RedoubtError} `ERR_CONFIG` and `ERR_MACHINE` with every mistake at once
+ * @throws {RedoubtError} `ERR_CONFIG`, `ERR_MACHINE` with every mistake at once, `ERR_EXTENSIONS`
  */
-export function composeRedoubt(options: RedoubtOptions = {}): ComposedRedoubt {
-  const { config: given } = options;
-  const { config } = loadConfig(typeof given === 'string' ? { file: given } : { overrides: given });
-  const definitions = loadCheckedMachines({ dir: options.machines ?? config.machines.dir, config });
-  return new Composition(config, definitions, options.logger ?? createLogger(config.log.level), systemClock);
+export async function composeRedoubt(options: RedoubtOptions = {}): Promise<ComposedRedoubt> {
+  const read = (): LoadedConfig => {
+    const { config: given } = options;
+    return loadConfig(typeof given === 'string' ? { file: given } : { overrides: given });
+  };
+  const { config, files } = read();
+  const extensions = await loadExtensions(config.runtime.extensions, process.cwd());
+  const dir = options.machines ?? config.machines.dir;
+  const load = (next: Config): readonly MachineDefinition[] => loadCheckedMachines({ dir, config: next, extensions });
+  const source: Source = { read, load, files, folders: machineFolders(dir) };
+  return new Composition(source, config, extensions, options.logger ?? createLogger(config.log.level), systemClock);
+}
+
+/** Where configuration and machines are read from, at the start and at each reload. */
+interface Source {
+  readonly read: () => LoadedConfig;
+  readonly load: (config: Config) => readonly MachineDefinition[];
+  readonly files: readonly string[];
+  readonly folders: readonly string[];
 }
 
 class Composition implements ComposedRedoubt {
@@ -78,72 +89,99 @@ class Composition implements ComposedRedoubt {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #loopLag: LoopLag;
-  readonly #redis: ReturnType<typeof createRedisBackend>;
-  readonly #postgres: ReturnType<typeof createPostgresBackend>;
-  readonly #runners = new Map<MachineId, MachineRunner>();
-  readonly #engaged = new Set<MachineId>();
-  readonly #services: readonly Service[];
-  readonly #modeLog: ModeLog;
-  readonly #listeners = new Set<(transition: Transition) => void>();
+  readonly #source: Source;
+  readonly #backends: BackendTable;
+  readonly #redisOf: ReadonlyMap<ServiceName, string>;
+  readonly #controls: Controls;
+  readonly #steering: Steering;
   readonly #stopping = new AbortController();
-  #modes: ReadonlyMap<ServiceName, Mode> = new Map();
+  readonly #watching: Disposable | undefined;
+  readonly #stopExtensions: (() => void) | undefined;
+  #running: Config;
+  #revision: Revision;
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  constructor(config: Config, definitions: readonly MachineDefinition[], log: Logger, clock: Clock) {
+  constructor(source: Source, config: Config, extensions: Extensions, log: Logger, clock: Clock) {
     this.config = config;
+    this.#running = config;
+    this.#source = source;
     this.#log = log;
-    this.#modeLog = new ModeLog(log);
     this.#clock = clock;
+    this.#backends = backendTableOf(config);
+    const definitions = source.load(config);
+    this.#redisOf = redisOf(definitions, this.#backends);
+    this.#revision = this.#revise(definitions, config, 'start', []);
     this.#loopLag = new LoopLag(clock);
-    const { random } = Math;
     const instance = randomBytes(4).toString('hex');
     const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
-
-    this.#redis = createRedisBackend({
+    this.#controls = createControls({
       config,
+      extensions,
       instance,
+      log,
       clock,
-      random,
-      observe: (outcome) => this.#runners.get('redis')?.observe(outcome),
+      observe: (machine, outcome) => this.#steering.runners.get(machine)?.observe(outcome),
     });
-    this.#postgres = createPostgresBackend({
+
+    this.cache = createCache(this.#partsOf('cache'));
+    this.sessions = createSessions(this.#partsOf('sessions'));
+    this.sockets = createSockets(this.#partsOf('sockets'));
+    this.jobs = createJobs(this.#partsOf('jobs'));
+    const services: readonly Service[] = [this.cache, this.sessions, this.sockets, this.jobs];
+
+    this.#steering = new Steering({
       config,
-      log: log.child({ backend: 'postgres' }),
+      definitions,
+      backends: this.#backends,
+      controls: this.#controls.all,
+      extensions,
+      services,
+      redisOf: this.#redisOf,
+      log,
       clock,
-      observe: (outcome) => this.#runners.get('postgres')?.observe(outcome),
+      loopLag: this.#loopLag,
     });
-    this.#redis.onBroken(() => this.#runners.get('redis')?.suspect('CONNECTION_CLOSED'));
-    this.#postgres.onBroken(() => this.#runners.get('postgres')?.suspect('CONNECTION_CLOSED'));
-
-    const parts = { config, redis: this.#redis, sql: this.#postgres, clock, random };
-    const logOf = (service: ServiceName): Logger => log.child({ service });
-    this.cache = createCache({ ...parts, log: logOf('cache') });
-    this.sessions = createSessions({ ...parts, log: logOf('sessions') });
-    this.sockets = createSockets({ ...parts, log: logOf('sockets') });
-    this.jobs = createJobs({ ...parts, log: logOf('jobs') });
-    this.#services = [this.cache, this.sessions, this.sockets, this.jobs];
-
-    for (const definition of definitions) this.#run(definition);
-    this.machines = this.#facade();
-    const reported = { config, machines: this.machines, services: this.#services, version };
+    this.machines = this.#facade(extensions);
+    const reported = { config, machines: this.machines, services, version, revision: () => this.#revision };
     this.metrics = createMetrics(reported);
     this.health = createHealth({
       ...reported,
       instance,
       clock,
       draining: () => this.#draining,
-      started: () => this.#isSettled(),
+      started: () => this.#steering.isSettled,
     });
 
-    this.#applyModes();
-    const disabled: Readonly<Record<MachineId, boolean>> = { redis: false, postgres: this.#postgres.kind === 'none' };
-    for (const [id, runner] of this.#runners) runner.start(disabled[id]);
+    this.#steering.start(new Set(this.#controls.postgres.kind === 'none' ? ['postgres'] : []));
     this.settled = this.#settle();
+    this.#stopExtensions = this.#startExtensions(extensions);
+    this.#watching = config.runtime.watch ? this.#watch() : undefined;
   }
 
   drain(): void {
     this.#draining = true;
+  }
+
+  reload(source: RevisionSource = 'call'): ReloadResult {
+    try {
+      const { config, pending } = mergeReloadable(this.#running, this.#source.read().config);
+      const definitions = this.#source.load(config);
+      this.#assertSameRedises(definitions);
+      const before = this.#revision.id;
+      this.#running = config;
+      this.#revision = this.#revise(definitions, config, source, pending);
+      const { id } = this.#revision;
+      if (id !== before) this.#steering.replace(definitions, config);
+      this.#log.info({ revision: id, before, source, pending }, `Revision ${id} runs`);
+      return { applied: true, revision: id, pending };
+    } catch (error) {
+      const message = error instanceof RedoubtError ? error.message : 'The files could not be read';
+      this.#revision = { ...this.#revision, refused: { at: this.#clock.wallNow(), source, message } };
+      const { id } = this.#revision;
+      this.#log.error({ revision: id, source, err: error }, `The reload was refused, revision ${id} goes on`);
+      return { applied: false, revision: id, message };
+    }
   }
 
   close(): Promise<void> {
@@ -155,125 +193,98 @@ class Composition implements ComposedRedoubt {
     return this.close();
   }
 
-  #run(definition: MachineDefinition): void {
-    const id = definition.id as MachineId;
-    const backend = id === 'redis' ? this.#redis : this.#postgres;
-    const runner = new MachineRunner({
-      id,
-      definition,
-      config: this.config,
-      backend,
-      reconcile: (signal) => this.#reconcile(id, backend, signal),
-      onTransition: (transition) => this.#onTransition(id, backend, transition),
-      log: this.#log,
-      clock: this.#clock,
-      random: Math.random,
-      loopLag: this.#loopLag,
-    });
-    this.#runners.set(id, runner);
+  #partsOf(service: ServiceName) {
+    const { redises, postgres } = this.#controls;
+    const redis = redises.get(this.#redisOf.get(service) ?? 'redis');
+    if (!redis)
+      throw new RedoubtError('ERR_MACHINE', { message: `${service} is given a Redis that is not configured` });
+    const log = this.#log.child({ service });
+    return { config: this.config, redis, sql: postgres, log, clock: this.#clock, random: Math.random };
   }
 
-  async #reconcile(id: MachineId, control: Control, signal: AbortSignal): Promise<void> {
-    await control.engage(signal);
-    await Promise.all(this.#services.map((service) => service.reconcile(id, signal)));
-    signal.throwIfAborted();
-    this.#engaged.add(id);
+  #revise(
+    definitions: readonly MachineDefinition[],
+    config: Config,
+    source: RevisionSource,
+    pending: readonly string[],
+  ): Revision {
+    const id = revisionId(definitions, config);
+    return { id, loadedAt: this.#clock.wallNow(), source, pending, refused: null };
   }
 
-  #onTransition(id: MachineId, control: Control, transition: Transition): void {
-    const runner = this.#runners.get(id) as MachineRunner;
-    const { from, to, event, reason } = transition;
-    const level = runner.status === 'up' || runner.tags.has('recovering') ? 'info' : 'warn';
-    this.#log[level]({ machine: id, from, to, event, reason: reason.code }, `${id} is ${to}: ${reason.message}`);
-    const stays = runner.tags.has('usable') || runner.tags.has('recovering') || namesBackendOf(runner, id);
-    if (!stays) this.#engaged.delete(id);
-    // Modes first: calls that the lost clients reject must find the next backend in place.
-    this.#applyModes();
-    if (!stays) control.disengage();
-    for (const listener of this.#listeners) {
-      try {
-        listener(transition);
-      } catch (error) {
-        this.#log.error({ machine: id, err: error }, 'A transition listener threw');
-      }
+  #assertSameRedises(definitions: readonly MachineDefinition[]): void {
+    const next = redisOf(definitions, this.#backends);
+    for (const [service, name] of this.#redisOf) {
+      if (next.get(service) === name) continue;
+      const message = `${service} moves from ${name} to ${next.get(service)}, which needs a restart`;
+      throw new RedoubtError('ERR_MACHINE', { message });
     }
   }
 
-  #applyModes(): void {
-    const now = new Map<string, MachineNow>();
-    for (const [id, { definition, state, status, reason }] of this.#runners) {
-      now.set(id, { definition, state, usable: status === 'up', engaged: this.#engaged.has(id), reason });
-    }
-    const modes = computeModes(now, this.#modes, this.#clock.wallNow());
-    for (const service of this.#services) {
-      const mode = modes.get(service.name) as Mode;
-      if (mode !== this.#modes.get(service.name)) service.applyMode(mode);
-    }
-    this.#modes = modes;
-    // Before the first verdicts there is nothing to tell: everything starts without its dependencies.
-    if (!this.#isSettled()) return;
-    for (const service of this.#services) this.#modeLog.tell(modes.get(service.name) as Mode, service.report().notice);
-  }
-
-  #facade(): Machines {
-    const get = (id: string): MachineRunner => {
-      const runner = this.#runners.get(id as MachineId);
-      if (runner) return runner;
-      throw new RedoubtError('ERR_MACHINE', { message: `no machine "${id}" runs here` });
-    };
+  #facade(extensions: Extensions): Machines {
+    const steering = this.#steering;
+    const types = [...OPERATOR_EVENTS, ...Object.keys(extensions.events ?? {}), RELOAD_EVENT];
     return {
-      all: [...this.#runners.values()],
-      get,
-      on: (_event, listener) => {
-        this.#listeners.add(listener);
-        return () => this.#listeners.delete(listener);
-      },
+      all: [...steering.runners.values()],
+      get: (id) => steering.get(id),
+      on: (_event, listener) => steering.listen(listener),
       send: (id, { type }) => {
-        if (!OPERATOR_EVENTS.includes(type)) throw new RedoubtError('ERR_EVENT', { message: `found "${type}"` });
-        get(id).send({ type: type as EventType });
+        if (!types.includes(type)) {
+          throw new RedoubtError('ERR_EVENT', { message: `found "${type}"; known are ${types.join(', ')}` });
+        }
+        if (type === RELOAD_EVENT) this.reload('operator');
+        else steering.send(id, type);
       },
     };
   }
 
-  #isSettled(): boolean {
-    return [...this.#runners.values()].every(({ hasVerdict }) => hasVerdict);
+  #startExtensions({ start }: Extensions): (() => void) | undefined {
+    const { machines } = this;
+    const log = this.#log.child({ part: 'extensions' });
+    const stop = start?.({ machines, log, send: (machine, event) => machines.send(machine, event) });
+    return typeof stop === 'function' ? stop : undefined;
+  }
+
+  #watch(): Disposable {
+    const { files, folders } = this.#source;
+    return watchFiles({
+      files,
+      folders,
+      clock: this.#clock,
+      onChange: () => void this.reload('watch'),
+      onError: (error) => this.#log.warn({ err: error }, 'A folder of configuration or machines cannot be watched'),
+    });
   }
 
   async #settle(): Promise<void> {
     const { redis, postgres } = this.config;
     const boundMs = Math.max(redis.delays.connectTimeoutMs, postgres.delays.connectTimeoutMs);
-    const verdicts = Promise.all([...this.#runners.values()].map((runner) => runner.settled));
     const done = new AbortController();
-    await Promise.race([verdicts, sleep(this.#clock, boundMs, AbortSignal.any([done.signal, this.#stopping.signal]))]);
+    const signal = AbortSignal.any([done.signal, this.#stopping.signal]);
+    await Promise.race([this.#steering.settled(), sleep(this.#clock, boundMs, signal)]);
     done.abort();
   }
 
   async #close(): Promise<void> {
     this.#draining = true;
     this.#stopping.abort();
+    this.#watching?.[Symbol.dispose]();
     const bound = new AbortController();
     const timer = this.#clock.setTimeout(() => bound.abort(), this.config.server.shutdownTimeoutMs);
     try {
+      this.#stopExtensions?.();
       // Workers first: what they still do may write to the cache and the sessions.
       for (const service of [this.jobs, this.cache, this.sessions, this.sockets]) {
         await service.close(bound.signal).catch((error: unknown) => {
           this.#log.error({ service: service.name, err: error }, `${service.name} could not be closed in good order`);
         });
       }
-      for (const runner of this.#runners.values()) runner.stop();
-      await this.#redis.close();
-      await this.#postgres.close(bound.signal);
+      this.#steering.stop();
+      for (const redis of this.#controls.redises.values()) await redis.close();
+      await this.#controls.postgres.close(bound.signal);
     } finally {
       this.#clock.clearTimeout(timer);
       this.#loopLag[Symbol.dispose]();
-      this.#listeners.clear();
     }
   }
-}
-
-/** Whether a machine's own state still hands out the backend that it follows. */
-function namesBackendOf({ definition, state }: MachineRunner, id: MachineId): boolean {
-  return Object.values(backendsOf(definition, state)).some((names) =>
-    names.some((name) => BACKENDS[name].machine === id),
-  );
 }

@@ -43,14 +43,18 @@ async function runServe({ values }: Invocation, context: Context): Promise<numbe
   const config = withOptions(loadConfig({ file, env: context.env }).config, values);
   const machines = path('machines');
   const log = createLogger(config.log.level);
-  const redoubt = composeRedoubt({
+  const redoubt = await composeRedoubt({
     logger: log,
     ...(file === undefined ? {} : { config: file }),
     ...(machines === undefined ? {} : { machines }),
   });
   using stop = waitForStop(process, log);
   const server = await start(redoubt, config, context, log);
+  // The usual signal for "read your files again".
+  const reload = (): void => void redoubt.reload('signal');
+  process.on('SIGHUP', reload);
   const cause = await stop.requested;
+  process.off('SIGHUP', reload);
   const ended = await shutDown({
     ...server,
     redoubt,

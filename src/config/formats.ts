@@ -1,3 +1,5 @@
+import JSON5 from 'json5';
+
 import { parseDuration, parseSize } from '../core/format.ts';
 import type { Leaf } from './schema.ts';
 
@@ -18,6 +20,23 @@ const number = (value: unknown): number | undefined => {
 
 const within = (value: number | undefined, from: number, to: number, whole: boolean): number | undefined =>
   value !== undefined && value >= from && value <= to && (!whole || Number.isInteger(value)) ? value : undefined;
+
+/** An object with a value for each name; text from the environment is JSON5. */
+const readMap = (value: unknown, read: (item: unknown) => unknown): Record<string, unknown> | undefined => {
+  const map = typeof value === 'string' ? parseJson5(value) : value;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) return undefined;
+  const entries = Object.entries(map).map(([name, item]) => [name, read(item)] as const);
+  const isName = entries.every(([name, item]) => /^[a-z][a-zA-Z0-9]*$/.test(name) && item !== undefined);
+  return isName ? Object.fromEntries(entries) : undefined;
+};
+
+const parseJson5 = (text: string): unknown => {
+  try {
+    return JSON5.parse(text);
+  } catch {
+    return undefined;
+  }
+};
 
 const FORMATS: Readonly<Record<string, Format>> = {
   duration: {
@@ -51,6 +70,14 @@ const FORMATS: Readonly<Record<string, Format>> = {
       if (value === '' || value === 'none' || /^pglite:./.test(value)) return value;
       return /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) ? value : undefined;
     },
+  },
+  durations: {
+    allowed: 'an object of durations, such as { maintenanceMax: "30m" }',
+    read: (value) => readMap(value, (item) => (typeof item === 'string' ? parseDuration(item) : undefined)),
+  },
+  redisUrls: {
+    allowed: 'an object of Redis URLs by name, such as { socketsRedis: "redis://127.0.0.1:6380" }',
+    read: (value) => readMap(value, (item) => FORMATS['redisUrl']?.read(item)),
   },
   text: { allowed: 'a text', read: (value) => (typeof value === 'string' ? value : undefined) },
   list: {

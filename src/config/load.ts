@@ -39,10 +39,8 @@ const TEXTS: ReadonlySet<unknown> = new Set(['text', 'list', 'redisUrl', 'postgr
 const OWN_DIR = fileURLToPath(new URL('../../config/', import.meta.url));
 
 for (const name of FORMAT_NAMES) {
-  const format = formatOf({ doc: '', format: name as Leaf['format'], default: undefined });
   convict.addFormat({
     name: `redoubt-${name}`,
-    coerce: (value: unknown) => format.read(value) ?? value,
     validate: () => {
       // Each layer has been checked on its own before, with its file's name, which convict does not know.
     },
@@ -88,9 +86,15 @@ export function maskConfig(config: Config): Record<string, unknown> {
     const keys = path.split('.');
     const last = keys.pop() ?? '';
     const group = keys.reduce((node, key) => node[key] as Record<string, unknown>, masked);
-    if (group[last] !== undefined && String(group[last]) !== '') group[last] = '[secret]';
+    if (!isEmpty(group[last])) group[last] = '[secret]';
   }
   return masked;
+}
+
+function isEmpty(value: unknown): boolean {
+  return (
+    value === undefined || value === '' || (typeof value === 'object' && Object.keys(value as object).length === 0)
+  );
 }
 
 function configError(findings: readonly ConfigFinding[]): RedoubtError {
@@ -203,13 +207,7 @@ function freezeInCode(values: Record<string, unknown>, group: Group): Readonly<R
   const entries = Object.entries(group).map(([key, node]) => {
     if (!isLeaf(node)) return [key, freezeInCode(values[key] as Record<string, unknown>, node)];
     const { read } = formatOf(node);
-    // convict has coerced what came from the environment or a file, not the schema's own defaults.
-    const value = typeof values[key] === 'number' && !isPlainNumber(node) ? values[key] : read(values[key]);
-    return [node.format === 'duration' ? `${key}Ms` : key, Object.freeze(value)];
+    return [node.format === 'duration' ? `${key}Ms` : key, Object.freeze(read(values[key]))];
   });
   return Object.freeze(Object.fromEntries(entries)) as Readonly<Record<string, unknown>>;
-}
-
-function isPlainNumber(leaf: Leaf): boolean {
-  return leaf.format !== 'duration' && leaf.format !== 'size';
 }

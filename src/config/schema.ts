@@ -17,6 +17,8 @@ export interface Leaf {
     | 'boolean'
     | 'text'
     | 'list'
+    | 'durations'
+    | 'redisUrls'
     | 'redisUrl'
     | 'postgresUrl'
     | readonly string[];
@@ -235,6 +237,29 @@ export const SCHEMA = {
       default: 200,
     },
   },
+  runtime: {
+    extensions: {
+      doc: 'Module with guards, actions, actors, events and detectors of your own for machine files, relative to the working directory; empty for none.',
+      format: 'text',
+      default: '',
+    },
+    delays: {
+      doc: 'Delays of your own for machine files, by name: { maintenanceMax: "30m" }.',
+      format: 'durations',
+      default: {},
+    },
+    redis: {
+      doc: 'Further Redises by name: { socketsRedis: "redis://…" }. Each is followed by the machine of its name and is a backend of that name for one or more services.',
+      format: 'redisUrls',
+      default: {},
+      sensitive: true,
+    },
+    watch: {
+      doc: 'Whether a changed configuration or machine file is checked and taken over while the server runs.',
+      format: 'boolean',
+      default: false,
+    },
+  },
   redis: {
     url: {
       doc: 'Where Redis is: redis://user:password@host:port/db, or rediss:// for TLS.',
@@ -415,11 +440,15 @@ type Value<L extends Leaf> = L['format'] extends 'boolean'
   ? boolean
   : L['format'] extends 'list'
     ? readonly string[]
-    : L['format'] extends 'text' | 'redisUrl' | 'postgresUrl'
-      ? string
-      : L['format'] extends readonly (infer Word)[]
-        ? Word
-        : number;
+    : L['format'] extends 'durations'
+      ? Readonly<Record<string, number>>
+      : L['format'] extends 'redisUrls'
+        ? Readonly<Record<string, string>>
+        : L['format'] extends 'text' | 'redisUrl' | 'postgresUrl'
+          ? string
+          : L['format'] extends readonly (infer Word)[]
+            ? Word
+            : number;
 
 type Key<K, L> = L extends { readonly format: 'duration' } ? `${K & string}Ms` : K;
 

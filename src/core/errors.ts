@@ -99,6 +99,12 @@ export const ERRORS = {
     retryable: false,
     status: 500,
   },
+  ERR_EXTENSIONS: {
+    message: 'The module of runtime.extensions cannot be used',
+    hint: 'Its default export is an object made by defineExtensions(); the message names the file and what it threw.',
+    retryable: false,
+    status: 500,
+  },
   ERR_EVENT: {
     message: 'The machine does not take this event from an operator',
     hint: 'Operator events are operator.isolate and operator.release.',

@@ -2,25 +2,62 @@
 export const SERVICES = ['cache', 'sessions', 'sockets', 'jobs'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/**
- * Every backend a machine may name: the machine it depends on (`null`: nothing can take it away)
- * and how far what it holds reaches.
- */
-export const BACKENDS = {
-  redis: { machine: 'redis', scope: 'fleet', services: ['cache', 'sessions', 'sockets', 'jobs'] },
-  postgres: { machine: 'postgres', scope: 'fleet', services: ['sessions'] },
-  memory: { machine: null, scope: 'instance', services: ['cache', 'sessions'] },
-  local: { machine: null, scope: 'instance', services: ['sockets'] },
-  reject: { machine: null, scope: 'instance', services: ['jobs'] },
-} as const satisfies Record<string, BackendEntry>;
+/** What a service knows of a backend: how it works, whatever a machine file calls it. */
+export type BackendKind = 'redis' | 'postgres' | 'memory' | 'local' | 'reject';
 
-interface BackendEntry {
+/** A backend that machines may name. */
+export interface BackendEntry {
+  readonly kind: BackendKind;
+  /** The machine it depends on; `null`: nothing can take it away. */
   readonly machine: string | null;
+  /** How far what it holds reaches. */
   readonly scope: Scope;
   readonly services: readonly ServiceName[];
+  readonly doc: string;
 }
 
-export type BackendName = keyof typeof BACKENDS;
+/** Backends by the name that machine files use. */
+export type BackendTable = Readonly<Record<string, BackendEntry>>;
+
+/** Redoubt's own backends; a further Redis of `runtime.redis` adds one of its name. */
+export const BACKENDS = {
+  redis: {
+    kind: 'redis',
+    machine: 'redis',
+    scope: 'fleet',
+    services: SERVICES,
+    doc: 'Redis, shared by all instances.',
+  },
+  postgres: {
+    kind: 'postgres',
+    machine: 'postgres',
+    scope: 'fleet',
+    services: ['sessions'],
+    doc: 'PostgreSQL, shared by all instances.',
+  },
+  memory: {
+    kind: 'memory',
+    machine: null,
+    scope: 'instance',
+    services: ['cache', 'sessions'],
+    doc: "This process' own memory, bounded; it is always there.",
+  },
+  local: {
+    kind: 'local',
+    machine: null,
+    scope: 'instance',
+    services: ['sockets'],
+    doc: 'The clients of this instance alone.',
+  },
+  reject: {
+    kind: 'reject',
+    machine: null,
+    scope: 'instance',
+    services: ['jobs'],
+    doc: 'Every job is refused at once with ERR_JOBS_UNAVAILABLE.',
+  },
+} as const satisfies BackendTable & Record<BackendKind, BackendEntry>;
+
 /** `fleet`: all instances share it. `instance`: only this process sees it. */
 export type Scope = 'fleet' | 'instance';
 
@@ -37,11 +74,11 @@ export interface Reason {
 export interface Mode {
   readonly service: ServiceName;
   /** The first usable backend of the state's list; `none` where the list has no usable one. */
-  readonly backend: BackendName | 'none';
+  readonly backend: BackendKind | 'none';
   /** All usable backends of the state's list, in its order: where writes go through, and where reads fall back to. */
-  readonly usable: readonly BackendName[];
+  readonly usable: readonly BackendKind[];
   /** What the service uses when everything is well. */
-  readonly preferred: BackendName | 'none';
+  readonly preferred: BackendKind | 'none';
   /** Wall-clock milliseconds of the last change. */
   readonly since: number;
   /** Why the state was entered. */

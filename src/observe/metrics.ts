@@ -30,6 +30,7 @@ export interface MetricsOptions {
   };
   readonly services: readonly MeasuredService[];
   readonly version: string;
+  readonly revision: () => { readonly id: string; readonly refused: object | null };
 }
 
 /**
@@ -39,7 +40,7 @@ export interface MetricsOptions {
  *
  * It listens to `machines` for as long as these live.
  */
-export function createMetrics({ machines, services, version }: MetricsOptions): Registry {
+export function createMetrics({ machines, services, version, revision }: MetricsOptions): Registry {
   const registry = new ServiceRegistry(services);
   const transitions = new Counter({
     name: 'redoubt_machine_transitions_total',
@@ -77,6 +78,22 @@ export function createMetrics({ machines, services, version }: MetricsOptions): 
     help: 'Always 1; the label says which version runs.',
     labelNames: ['version'],
   }).set({ version }, 1);
+  addGauge(registry, {
+    name: 'redoubt_revision_info',
+    help: 'Always 1; the label says which revision of machines and thresholds runs.',
+    labelNames: ['revision'],
+    collect() {
+      this.reset();
+      this.set({ revision: revision().id }, 1);
+    },
+  });
+  addGauge(registry, {
+    name: 'redoubt_reload_refused',
+    help: '1 while the last reload was refused and the revision before it goes on.',
+    collect() {
+      this.set(revision().refused ? 1 : 0);
+    },
+  });
   addProcessMetrics(registry);
   return registry;
 }

@@ -34,16 +34,20 @@ export interface ActorState {
  */
 export class SupervisedActor {
   readonly #options: ActorOptions;
+  #definition: MachineDefinition;
+  #registry: Registry;
   #actor: AnyActorRef;
   #state: ActorState;
   #enteredAt: number;
   #stopped = false;
 
   constructor(options: ActorOptions) {
-    const { clock } = options;
+    const { clock, definition, registry } = options;
     this.#options = options;
+    this.#definition = definition;
+    this.#registry = registry;
     this.#enteredAt = clock.now();
-    this.#actor = this.#create(options.definition);
+    this.#actor = this.#create(definition);
     this.#state = {
       value: stateName(this.#actor.getSnapshot().value),
       tags: this.#actor.getSnapshot().tags,
@@ -69,6 +73,23 @@ export class SupervisedActor {
     if (!this.#stopped) this.#actor.send(event);
   }
 
+  /**
+   * Goes on with another definition, in the present state where the new one has it, else in its
+   * initial state. Timers of the state start anew, and what it invokes is begun again.
+   */
+  replace(definition: MachineDefinition, registry: Registry): void {
+    if (this.#stopped) return;
+    this.#actor.stop();
+    this.#definition = definition;
+    this.#registry = registry;
+    const kept = hasState(definition, this.#state.value) ? startingIn(definition, this.#state.value) : definition;
+    this.#actor = this.#create(kept);
+    const { value, tags } = this.#actor.getSnapshot() as SnapshotView;
+    if (stateName(value) === this.#state.value) this.#state = { ...this.#state, tags };
+    else this.#move('definition.reloaded', stateName(value), tags, reasonOfEvent('definition.reloaded'));
+    this.#actor.start();
+  }
+
   /** Ends the actor and its timers, which would keep the process alive. */
   stop(): void {
     this.#stopped = true;
@@ -77,7 +98,7 @@ export class SupervisedActor {
 
   #create(definition: MachineDefinition): AnyActorRef {
     const { clock, log } = this.#options;
-    const actor = createActor(bind(definition, this.#options.registry, log), {
+    const actor = createActor(bind(definition, this.#registry, log), {
       clock,
       inspect: (inspected) => {
         if (inspected.type !== '@xstate.snapshot' || inspected.actorRef !== actor) return;
@@ -92,27 +113,32 @@ export class SupervisedActor {
   #follow(event: MachineEvent, snapshot: SnapshotView): void {
     if (snapshot.status !== 'active') return;
     const value = stateName(snapshot.value);
-    const from = this.#state.value;
-    if (value === from) return;
-    const { clock, definition, log, onTransition } = this.#options;
-    const spentMs = Math.round(clock.now() - this.#enteredAt);
-    this.#enteredAt = clock.now();
+    if (value === this.#state.value) return;
     const reason = event.reason ?? reasonOfError(event) ?? reasonOfEvent(event.type);
-    this.#state = { value, tags: snapshot.tags, since: clock.wallNow(), reason };
-    const { since: at } = this.#state;
+    this.#move(eventName(event.type), value, snapshot.tags, reason);
+  }
+
+  #move(event: string, to: string, tags: ReadonlySet<string>, reason: Reason): void {
+    const { clock, log, onTransition } = this.#options;
+    const { id: machine } = this.#definition;
+    const from = this.#state.value;
+    const spentMs = Math.round(clock.now() - this.#enteredAt);
+    const at = clock.wallNow();
+    this.#enteredAt = clock.now();
+    this.#state = { value: to, tags, since: at, reason };
     try {
-      onTransition({ machine: definition.id, from, to: value, event: eventName(event.type), reason, at, spentMs });
+      onTransition({ machine, from, to, event, reason, at, spentMs });
     } catch (error) {
-      log.error({ machine: definition.id, err: error }, 'A listener of a transition threw');
+      log.error({ machine, err: error }, 'A listener of a transition threw');
     }
   }
 
   #restart(error: unknown): void {
     if (this.#stopped) return;
-    const { log, definition } = this.#options;
-    log.error({ machine: definition.id, err: error }, 'The machine ended and is started again in its state');
+    const { log } = this.#options;
+    log.error({ machine: this.#definition.id, err: error }, 'The machine ended and is started again in its state');
     // A restored snapshot does not arm `after` timers again; entering the state anew does.
-    this.#actor = this.#create(startingIn(definition, this.#state.value));
+    this.#actor = this.#create(startingIn(this.#definition, this.#state.value));
     this.#actor.start();
   }
 }
@@ -150,7 +176,19 @@ export function startingIn(definition: MachineDefinition, state: string): Machin
     if (key === undefined || !child) return node;
     return { ...node, initial: key, states: { ...node.states, [key]: descend(child, rest) } };
   };
-  return descend(definition, state.split('.')) as MachineDefinition;
+  // Parallel regions one after another: each sets the initial states on its own way down.
+  return state
+    .split('+')
+    .reduce<StateDefinition>((node, region) => descend(node, region.split('.')), definition) as MachineDefinition;
+}
+
+/** Whether a definition has the state that `stateName` names. */
+export function hasState(definition: MachineDefinition, state: string): boolean {
+  return state.split('+').every((region) => {
+    let node: StateDefinition | undefined = definition;
+    for (const key of region.split('.')) node = node?.states?.[key];
+    return node !== undefined;
+  });
 }
 
 function bind(definition: MachineDefinition, registry: Registry, log: Logger): AnyStateMachine {

@@ -60,7 +60,8 @@ const FAILED_PROBE: Readonly<Record<Exclude<OutcomeKind, 'ok'>, EventType>> = {
  */
 export class Detector {
   readonly #options: DetectorOptions;
-  readonly #window: SlidingWindow;
+  #policy: DetectorPolicy;
+  #window: SlidingWindow;
   readonly #stopping = new AbortController();
   #tags: ReadonlySet<string> = new Set();
   #timer: Timer | undefined;
@@ -75,6 +76,7 @@ export class Detector {
 
   constructor(options: DetectorOptions) {
     this.#options = options;
+    this.#policy = options.policy;
     this.#window = new SlidingWindow(options.policy.windowMs);
   }
 
@@ -84,7 +86,7 @@ export class Detector {
   }
 
   get flapping(): boolean {
-    return isFlapping(this.#holdDown, this.#options.policy.holdDown, this.#options.clock.now());
+    return isFlapping(this.#holdDown, this.#policy.holdDown, this.#options.clock.now());
   }
 
   /** Begins with a probe at once. */
@@ -98,9 +100,16 @@ export class Detector {
     this.#cancel();
   }
 
+  /** Other numbers from now on; what was counted under the old ones is forgotten. */
+  setPolicy(policy: DetectorPolicy): void {
+    this.#policy = policy;
+    this.#window = new SlidingWindow(policy.windowMs);
+  }
+
   /** Takes the state that the machine is in now, by its tags. */
   follow(tags: ReadonlySet<string>): void {
-    const { clock, policy } = this.#options;
+    const { clock } = this.#options;
+    const policy = this.#policy;
     const wasUsed = this.#tags.has('usable') || this.#tags.has('recovering');
     const isUsed = tags.has('usable') || tags.has('recovering');
     const wasUnprobed = this.#tags.has('unprobed');
@@ -115,7 +124,8 @@ export class Detector {
 
   /** Takes the outcome of one call. */
   observe(outcome: Outcome): void {
-    const { clock, policy } = this.#options;
+    const { clock } = this.#options;
+    const policy = this.#policy;
     const { kind, durationMs, voided, code } = outcome;
     const failed = kind !== 'ok' && kind !== 'application';
     const slow = durationMs > policy.slowCallMs;
@@ -141,7 +151,8 @@ export class Detector {
 
   #judgeWindow(): void {
     if (!this.#tags.has('usable')) return;
-    const { policy, clock } = this.#options;
+    const { clock } = this.#options;
+    const policy = this.#policy;
     const { calls, failed, slow } = this.#window.totals(clock.now());
     if (calls < policy.minimumCalls) return;
     const failing = failed / calls >= policy.failureRatio;
@@ -151,14 +162,15 @@ export class Detector {
   }
 
   #lagged(startedAt: number): boolean {
-    return this.#options.loopLag.since(startedAt) > this.#options.policy.loopLagMs;
+    return this.#options.loopLag.since(startedAt) > this.#policy.loopLagMs;
   }
 
   async #run(): Promise<void> {
     if (this.#probing || this.#stopping.signal.aborted) return;
     this.#probing = true;
     this.#nextProbeAt = null;
-    const { clock, probe, policy } = this.#options;
+    const { clock, probe } = this.#options;
+    const policy = this.#policy;
     const startedAt = clock.now();
     let waitMs = policy.everyMs;
     try {
@@ -176,7 +188,7 @@ export class Detector {
   #passed(latencyMs: number, startedAt: number): void {
     this.#attempt = 0;
     this.#suspect = undefined;
-    const slow = latencyMs > this.#options.policy.slowCallMs;
+    const slow = latencyMs > this.#policy.slowCallMs;
     if (slow && this.#lagged(startedAt)) return;
     this.#lastProbeSlow = slow;
     this.#send(slow ? 'probe.slowed' : 'probe.passed');
@@ -184,7 +196,8 @@ export class Detector {
 
   /** @returns milliseconds until the next probe */
   #failed(error: unknown, startedAt: number): number {
-    const { policy, classify, random, lostEvent } = this.#options;
+    const { classify, random, lostEvent } = this.#options;
+    const policy = this.#policy;
     const { kind, code } = classify(error);
     if (kind === 'timeout' && this.#lagged(startedAt)) return CONFIRM_EVERY_MS;
     this.#lastProbeSlow = false;
@@ -201,7 +214,8 @@ export class Detector {
   }
 
   #send(type: EventType, code?: string): void {
-    const { clock, policy, send } = this.#options;
+    const { clock, send } = this.#options;
+    const policy = this.#policy;
     if (type.startsWith('probe.')) {
       this.#count = { type, count: this.#count?.type === type ? this.#count.count + 1 : 1 };
     }

@@ -19,7 +19,8 @@ export const EVENTS = {
   'operator.release': 'An operator lets it be used again.',
 } as const;
 
-export type EventType = keyof typeof EVENTS;
+/** The type of an event: one of Redoubt's own, or one that an extension has declared. */
+export type EventType = keyof typeof EVENTS | (string & {});
 
 /** An event as the machine gets it; guards read its facts. */
 export interface MachineEvent {
@@ -32,16 +33,17 @@ export interface MachineEvent {
 }
 
 /** The events that `POST /v1/machines/:id/events` takes. */
-export const OPERATOR_EVENTS: readonly string[] = ['operator.isolate', 'operator.release'] satisfies EventType[];
+export const OPERATOR_EVENTS: readonly string[] = [
+  'operator.isolate',
+  'operator.release',
+] satisfies (keyof typeof EVENTS)[];
 
-/**
- * Tags that mean something to the runtime:
- *
- * - `usable`: the dependency may be used by every service; health says `up`.
- * - `degraded`: health says `degraded`.
- * - `recovering`: its clients stay connected while both sides are reconciled.
- * - `patient`: probed at the slow pace of `probe.refusedBackoffMax`.
- * - `unprobed`: not probed at all.
- * - `disabled`: none is configured; the one kind of state that needs no way back.
- */
-export const TAGS = ['usable', 'degraded', 'recovering', 'patient', 'unprobed', 'disabled'] as const;
+/** Tags that mean something to the runtime. */
+export const TAGS = {
+  usable: 'The dependency may be used by every service; health says up.',
+  degraded: 'Health says degraded.',
+  recovering: 'Its clients stay connected while both sides are reconciled.',
+  patient: 'It is probed at the slow pace of probe.refusedBackoffMax.',
+  unprobed: 'It is not probed at all.',
+  disabled: 'None is configured; the one kind of state that needs no way back.',
+} as const;

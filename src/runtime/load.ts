@@ -5,8 +5,10 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/schema.ts';
 import { RedoubtError } from '../core/errors.ts';
 import { checkMachine } from './check/check.ts';
-import { MACHINE_IDS, type MachineId, vocabularyOf } from './registry.ts';
+import type { Extensions } from './extensions.ts';
+import { MACHINE_IDS } from './registry.ts';
 import type { MachineDefinition } from './types.ts';
+import { vocabularyOf } from './vocabulary.ts';
 
 /** One mistake in a machine file. */
 export interface Finding {
@@ -24,6 +26,14 @@ export interface LoadedMachines {
   readonly findings: readonly Finding[];
 }
 
+/** Where machines come from, and what they may name. */
+export interface LoadMachinesOptions {
+  /** Folder of `*.machine.json`; empty for Redoubt's own. */
+  readonly dir: string;
+  readonly config: Config;
+  readonly extensions?: Extensions;
+}
+
 const OWN_DIR = fileURLToPath(new URL('../../machines/', import.meta.url));
 const SUFFIX = '.machine.json';
 
@@ -33,8 +43,8 @@ const SUFFIX = '.machine.json';
  *
  * @param options.dir - folder of `*.machine.json`; empty for Redoubt's own
  */
-export function loadMachines(options: { readonly dir: string; readonly config: Config }): LoadedMachines {
-  const { dir, config } = options;
+export function loadMachines(options: LoadMachinesOptions): LoadedMachines {
+  const { dir, config, extensions = {} } = options;
   const findings: Finding[] = [];
   const files = new Map(MACHINE_IDS.map((id) => [id as string, join(OWN_DIR, id + SUFFIX)]));
   if (dir !== '') {
@@ -46,15 +56,22 @@ export function loadMachines(options: { readonly dir: string; readonly config: C
       }
     }
   }
-  const definitions = [...files].flatMap(([name, file]) => readMachine(name, file, config, findings));
+  const ids = machineIdsOf(config, extensions);
+  const definitions = [...files].flatMap(([name, file]) => readMachine(name, file, ids, options, findings));
+  for (const id of ids.filter((wanted) => !files.has(wanted))) {
+    const file = join(dir || OWN_DIR, id + SUFFIX);
+    findings.push({
+      file,
+      code: 'missing-machine',
+      path: '',
+      message: 'there is no such file, but the machine is to run',
+    });
+  }
   return { definitions, findings };
 }
 
 /** The same, for a start: @throws {RedoubtError} `ERR_MACHINE` naming every mistake at once. */
-export function loadCheckedMachines(options: {
-  readonly dir: string;
-  readonly config: Config;
-}): readonly MachineDefinition[] {
+export function loadCheckedMachines(options: LoadMachinesOptions): readonly MachineDefinition[] {
   const { definitions, findings } = loadMachines(options);
   if (findings.length === 0) return definitions;
   const lines = findings.map(
@@ -63,7 +80,23 @@ export function loadCheckedMachines(options: {
   throw new RedoubtError('ERR_MACHINE', { message: `\n  ${lines.join('\n  ')}`, findings: findings.length });
 }
 
-function readMachine(name: string, file: string, config: Config, findings: Finding[]): MachineDefinition[] {
+/** The folders whose files `loadMachines` reads. */
+export function machineFolders(dir: string): readonly string[] {
+  return dir === '' ? [OWN_DIR] : [OWN_DIR, dir];
+}
+
+/** The machines that are run: Redoubt's own, one for each further Redis, and the user's. */
+export function machineIdsOf(config: Config, extensions: Extensions): readonly string[] {
+  return [...MACHINE_IDS, ...Object.keys(config.runtime.redis), ...Object.keys(extensions.detectors ?? {})];
+}
+
+function readMachine(
+  name: string,
+  file: string,
+  ids: readonly string[],
+  { config, extensions }: LoadMachinesOptions,
+  findings: Finding[],
+): MachineDefinition[] {
   const add = (code: string, path: string, message: string): number => findings.push({ file, code, path, message });
   let definition: MachineDefinition;
   try {
@@ -72,11 +105,11 @@ function readMachine(name: string, file: string, config: Config, findings: Findi
     add('not-json', '', `cannot be read: ${(error as Error).message}`);
     return [];
   }
-  if (!MACHINE_IDS.includes(name as MachineId)) {
+  if (!ids.includes(name)) {
     add(
       'unknown-machine',
       '',
-      `no machine of this name is run; the files are ${MACHINE_IDS.map((id) => id + SUFFIX).join(' and ')}`,
+      `no machine of this name is run; the files are ${ids.map((id) => id + SUFFIX).join(', ')}`,
     );
     return [];
   }
@@ -84,7 +117,7 @@ function readMachine(name: string, file: string, config: Config, findings: Findi
     add('wrong-id', 'id', `must be "${name}", as the file is named, found ${JSON.stringify(definition?.id)}`);
     return [];
   }
-  for (const { code, path, message } of checkMachine(definition, vocabularyOf(config, name as MachineId)))
+  for (const { code, path, message } of checkMachine(definition, vocabularyOf(config, name, extensions)))
     add(code, path, message);
   return [definition];
 }

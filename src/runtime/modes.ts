@@ -1,4 +1,11 @@
-import { BACKENDS, type BackendName, type Mode, type Reason, SERVICES, type ServiceName } from '../core/mode.ts';
+import {
+  type BackendKind,
+  type BackendTable,
+  type Mode,
+  type Reason,
+  SERVICES,
+  type ServiceName,
+} from '../core/mode.ts';
 import type { BackendsDefinition, MachineDefinition, StateDefinition } from './types.ts';
 
 /** What the board needs to know of a machine at the moment. */
@@ -35,12 +42,13 @@ export function backendsOf(definition: MachineDefinition, state: string): Backen
  */
 export function computeModes(
   machines: ReadonlyMap<string, MachineNow>,
+  backends: BackendTable,
   previous: ReadonlyMap<ServiceName, Mode>,
   wallNow: number,
 ): ReadonlyMap<ServiceName, Mode> {
   const modes = new Map<ServiceName, Mode>();
   for (const service of SERVICES) {
-    const next = computeMode(service, machines, wallNow);
+    const next = computeMode(service, machines, backends, wallNow);
     const last = previous.get(service);
     modes.set(service, last && sameBackends(last, next) ? keptMode(last, next) : next);
   }
@@ -56,27 +64,34 @@ function keptMode(last: Mode, next: Mode): Mode {
   return last.reason.code === next.reason.code ? last : Object.freeze({ ...next, since: last.since });
 }
 
-function computeMode(service: ServiceName, machines: ReadonlyMap<string, MachineNow>, since: number): Mode {
+function computeMode(
+  service: ServiceName,
+  machines: ReadonlyMap<string, MachineNow>,
+  backends: BackendTable,
+  since: number,
+): Mode {
   const owner = [...machines].find(([, { definition }]) => namesService(definition, service));
   if (!owner) {
     const reason = { code: 'undeclared', message: 'No machine names a backend for it' };
     return Object.freeze({ service, backend: 'none', usable: [], preferred: 'none', since, reason });
   }
   const [ownerId, { definition, state, reason }] = owner;
+  const machineOf = (name: string): string | null => backends[name]?.machine ?? null;
   const listed = backendsOf(definition, state)[service] ?? [];
   const usable = listed.filter((name) => {
-    const { machine } = BACKENDS[name];
+    const machine = machineOf(name);
     if (machine === null) return true;
     const on = machines.get(machine);
     return on !== undefined && on.engaged && (on.usable || machine === ownerId);
   });
   const skipped = listed.find((name) => !usable.includes(name));
-  const missing = skipped === undefined ? undefined : machines.get(BACKENDS[skipped].machine ?? '');
+  const missing = skipped === undefined ? undefined : machines.get(machineOf(skipped) ?? '');
+  const kinds = usable.flatMap((name): BackendKind[] => (backends[name] ? [backends[name].kind] : []));
   return Object.freeze({
     service,
-    backend: usable[0] ?? 'none',
-    usable: Object.freeze(usable),
-    preferred: preferredOf(definition, service),
+    backend: kinds[0] ?? 'none',
+    usable: Object.freeze(kinds),
+    preferred: backends[preferredOf(definition, service) ?? '']?.kind ?? 'none',
     since,
     // Where a backend of the list is missing, the machine that took it away says why.
     reason: missing === undefined ? reason : missing.reason,
@@ -89,17 +104,17 @@ function namesService(node: StateDefinition, service: ServiceName): boolean {
 }
 
 /** The first backend that the machine's usable states name. */
-function preferredOf(definition: MachineDefinition, service: ServiceName): BackendName | 'none' {
+function preferredOf(definition: MachineDefinition, service: ServiceName): string | undefined {
   const inherited = definition.meta?.backends?.[service];
   const found = preferredIn(definition, service, inherited);
-  return found?.[0] ?? inherited?.[0] ?? 'none';
+  return found?.[0] ?? inherited?.[0];
 }
 
 function preferredIn(
   node: StateDefinition,
   service: ServiceName,
-  inherited: readonly BackendName[] | undefined,
-): readonly BackendName[] | undefined {
+  inherited: readonly string[] | undefined,
+): readonly string[] | undefined {
   const own = node.meta?.backends?.[service] ?? inherited;
   if (node.tags?.includes('usable')) return own;
   for (const child of Object.values(node.states ?? {})) {

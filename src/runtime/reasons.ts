@@ -77,5 +77,6 @@ const EVENTS: Readonly<Record<string, Reason>> = {
   'reconcile.failed': { code: 'reconcileFailed', message: 'It answered, but could not be reconciled' },
   'operator.isolate': { code: 'operator.isolate', message: 'An operator isolated it' },
   'operator.release': { code: 'operator.release', message: 'An operator released it' },
+  'definition.reloaded': { code: 'reloaded', message: 'A new definition came that does not have the state before' },
   'dependency.disabled': { code: 'disabled', message: 'None is configured' },
 };

@@ -5,9 +5,11 @@ import type { Reason } from '../core/mode.ts';
 import type { Outcome, OutcomeKind } from '../core/outcome.ts';
 import type { Logger } from '../observe/log.ts';
 import { SupervisedActor } from './actor.ts';
-import { Detector, type DetectorPolicy } from './detector.ts';
-import type { EventType, MachineEvent } from './events.ts';
-import { type MachineId, type RuntimeActor, createRegistry } from './registry.ts';
+import { Detector } from './detector.ts';
+import type { MachineEvent } from './events.ts';
+import type { Extensions } from './extensions.ts';
+import { type RuntimeActor, createRegistry } from './registry.ts';
+import { detectorPolicyOf } from './section.ts';
 import type { Machine, MachineDefinition, MachineStatus, Transition } from './types.ts';
 
 /** What the detector asks of the backend that a machine follows. */
@@ -17,11 +19,12 @@ export interface Probed {
 }
 
 export interface RunnerOptions {
-  readonly id: MachineId;
+  readonly id: string;
   readonly definition: MachineDefinition;
   readonly config: Config;
   readonly backend: Probed;
   readonly reconcile: RuntimeActor;
+  readonly extensions?: Extensions;
   /** Called after each change of state; the runner already shows the new one. */
   readonly onTransition: (transition: Transition) => void;
   readonly log: Logger;
@@ -32,25 +35,39 @@ export interface RunnerOptions {
 
 /** One machine at work: its supervised actor, the detector that feeds it, and its history. */
 export class MachineRunner implements Machine {
-  readonly id: MachineId;
-  readonly definition: MachineDefinition;
+  readonly id: string;
+  readonly #options: RunnerOptions;
   readonly #actor: SupervisedActor;
   readonly #detector: Detector;
+  #definition: MachineDefinition;
   readonly #clock: Clock;
   readonly #history: Transition[] = [];
   #hasVerdict = false;
   readonly #settled = Promise.withResolvers<void>();
 
   constructor(options: RunnerOptions) {
-    const { id, definition, config, backend, reconcile, onTransition, log, clock, random, loopLag } = options;
+    const {
+      id,
+      definition,
+      config,
+      backend,
+      reconcile,
+      extensions = {},
+      onTransition,
+      log,
+      clock,
+      random,
+      loopLag,
+    } = options;
     this.id = id;
-    this.definition = definition;
+    this.#options = options;
+    this.#definition = definition;
     this.#clock = clock;
     this.#actor = new SupervisedActor({
       definition,
       clock,
       log,
-      registry: createRegistry({ config, id, log, reconcile }),
+      registry: createRegistry({ config, id, log, reconcile, extensions }),
       onTransition: (transition) => {
         this.#history.push(transition);
         if (this.#history.length > config.machines.historyLength) this.#history.shift();
@@ -60,15 +77,19 @@ export class MachineRunner implements Machine {
       },
     });
     this.#detector = new Detector({
-      policy: policyOf(config, id),
+      policy: detectorPolicyOf(config, id),
       probe: (signal) => backend.probe(signal),
       classify: (error) => backend.classify(error),
-      lostEvent: `${id}.lost` satisfies EventType,
+      lostEvent: `${id}.lost`,
       send: (event) => this.#actor.send(event),
       loopLag,
       clock,
       random,
     });
+  }
+
+  get definition(): MachineDefinition {
+    return this.#definition;
   }
 
   get state(): string {
@@ -129,6 +150,15 @@ export class MachineRunner implements Machine {
     else this.#detector.start();
   }
 
+  /** Goes on with another definition and other numbers, in the present state where there still is one. */
+  replace(definition: MachineDefinition, config: Config): void {
+    const { id, log, reconcile, extensions = {} } = this.#options;
+    this.#definition = definition;
+    this.#detector.setPolicy(detectorPolicyOf(config, id));
+    this.#actor.replace(definition, createRegistry({ config, id, log, reconcile, extensions }));
+    this.#detector.follow(this.tags);
+  }
+
   send(event: MachineEvent): void {
     this.#actor.send(event);
   }
@@ -152,20 +182,4 @@ export class MachineRunner implements Machine {
     this.#hasVerdict = true;
     this.#settled.resolve();
   }
-}
-
-function policyOf(config: Config, id: MachineId): DetectorPolicy {
-  const { probe, detect, holdDown } = config[id];
-  return {
-    everyMs: probe.everyMs,
-    backoff: { baseMs: probe.backoffBaseMs, maxMs: probe.backoffMaxMs },
-    patientBackoff: { baseMs: probe.backoffMaxMs, maxMs: probe.refusedBackoffMaxMs },
-    windowMs: detect.windowMs,
-    minimumCalls: detect.minimumCalls,
-    failureRatio: detect.failureRatio,
-    slowCallMs: detect.slowCallMs,
-    slowCallRatio: detect.slowCallRatio,
-    loopLagMs: detect.loopLagMs,
-    holdDown,
-  };
 }

@@ -1,4 +1,4 @@
-import type { BackendName, Reason, ServiceName } from '../core/mode.ts';
+import type { Reason, ServiceName } from '../core/mode.ts';
 
 /** A reference to a guard or action by its registered name. */
 export type NamedRef = string | { readonly type: string; readonly params?: Readonly<Record<string, unknown>> };
@@ -12,7 +12,7 @@ export interface TransitionDefinition {
   readonly description?: string;
 }
 
-export type BackendsDefinition = { readonly [Service in ServiceName]?: readonly BackendName[] };
+export type BackendsDefinition = { readonly [Service in ServiceName]?: readonly string[] };
 
 export interface StateDefinition {
   readonly type?: 'atomic' | 'compound' | 'parallel' | 'final' | 'history';

@@ -45,7 +45,7 @@ export async function startBacking(backing: (typeof BACKINGS)[number]): Promise<
 export async function startApp(config: object): Promise<AppRig> {
   const logged: string[] = [];
   const logger = keepLog(logged);
-  const redoubt = composeRedoubt({ config, logger });
+  const redoubt = await composeRedoubt({ config, logger });
   const server = await createServerApp({ redoubt, log: logger, cwd: process.cwd() }).catch(async (error: unknown) => {
     await redoubt.close();
     throw error;

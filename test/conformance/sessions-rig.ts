@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { type PostgresControl, createPostgresBackend } from '../../src/backends/postgres.ts';
 import type { RedisControl } from '../../src/backends/redis.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import type { BackendName, Service } from '../../src/core/mode.ts';
+import type { BackendKind, Service } from '../../src/core/mode.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { createSessions } from '../../src/services/sessions/sessions.ts';
 import type { Sessions } from '../../src/services/sessions/types.ts';
@@ -139,7 +139,7 @@ export class SessionsRig implements AsyncDisposable {
   }
 
   #applyMode(): void {
-    const usable: BackendName[] = [];
+    const usable: BackendKind[] = [];
     if (this.#redisUp) usable.push('redis');
     if (this.#postgresUp) usable.push('postgres');
     this.sessions.applyMode(modeOf('sessions', [...usable, 'memory']));

@@ -2,7 +2,7 @@ import { type RedisControl, createRedisBackend } from '../../src/backends/redis.
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import type { BackendName, Mode, Service, ServiceName } from '../../src/core/mode.ts';
+import type { BackendKind, Mode, Service, ServiceName } from '../../src/core/mode.ts';
 
 /** Where no config file lies, so that only the schema's defaults and the test's own settings count. */
 const NO_FILES = '/nonexistent';
@@ -13,7 +13,7 @@ export function testConfig(overrides: object = {}): Config {
 }
 
 /** A mode as a transition would write it. */
-export function modeOf(service: ServiceName, usable: readonly BackendName[], preferred: BackendName = 'redis'): Mode {
+export function modeOf(service: ServiceName, usable: readonly BackendKind[], preferred: BackendKind = 'redis'): Mode {
   return {
     service,
     backend: usable[0] ?? 'none',
@@ -36,7 +36,7 @@ export function testBackend(config: Config): RedisControl {
 }
 
 /** What the machine does on the way to `available`: connects, reconciles, gives out the mode. */
-export async function recover(backend: RedisControl, service: Service, usable: readonly BackendName[]): Promise<void> {
+export async function recover(backend: RedisControl, service: Service, usable: readonly BackendKind[]): Promise<void> {
   const signal = AbortSignal.timeout(5_000);
   await backend.engage(signal);
   await service.reconcile('redis', signal);
@@ -44,7 +44,7 @@ export async function recover(backend: RedisControl, service: Service, usable: r
 }
 
 /** What the machine does when Redis is lost: another mode first, then the clients go. */
-export function degrade(backend: RedisControl, service: Service, usable: readonly BackendName[]): void {
+export function degrade(backend: RedisControl, service: Service, usable: readonly BackendKind[]): void {
   service.applyMode(modeOf(service.name, usable));
   backend.disengage();
 }

@@ -1,4 +1,4 @@
-import type { Vocabulary } from '../registry.ts';
+import type { Vocabulary } from '../vocabulary.ts';
 import type { MachineDefinition } from '../types.ts';
 import { checkGraph } from './graph.ts';
 import { checkNames } from './names.ts';

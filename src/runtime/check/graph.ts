@@ -1,6 +1,7 @@
-import { BACKENDS, SERVICES } from '../../core/mode.ts';
+import { type BackendTable, SERVICES } from '../../core/mode.ts';
 import { backendsOf } from '../modes.ts';
 import type { MachineDefinition } from '../types.ts';
+import type { Vocabulary } from '../vocabulary.ts';
 import type { CheckFinding } from './check.ts';
 import { type StateNode, entered, pathOf, resolveTarget, transitionsOf, walkStates } from './walk.ts';
 
@@ -8,7 +9,7 @@ import { type StateNode, entered, pathOf, resolveTarget, transitionsOf, walkStat
  * What only the whole graph shows, guards ignored: states that nothing leads to, states with no
  * way back to a usable one, services that a state leaves without a backend that always works.
  */
-export function checkGraph(definition: MachineDefinition): readonly CheckFinding[] {
+export function checkGraph(definition: MachineDefinition, { backends }: Vocabulary): readonly CheckFinding[] {
   const findings: CheckFinding[] = [];
   const nodes = new Map([...walkStates(definition)].map((node) => [node.keys.join('.'), node]));
   const atoms = [...nodes.values()].filter(({ state }) => Object.keys(state.states ?? {}).length === 0);
@@ -29,11 +30,11 @@ export function checkGraph(definition: MachineDefinition): readonly CheckFinding
       findings.push({ code: 'trap', path: pathOf(atom), message: 'no way leads from here to a state tagged "usable"' });
     }
   }
-  return [...findings, ...checkFloor(definition, atoms)];
+  return [...findings, ...checkFloor(definition, atoms, backends)];
 }
 
 /** Each service that the machine names anywhere must end, in every state, on a backend nothing can take away. */
-function checkFloor(definition: MachineDefinition, atoms: readonly StateNode[]): CheckFinding[] {
+function checkFloor(definition: MachineDefinition, atoms: readonly StateNode[], table: BackendTable): CheckFinding[] {
   const named = SERVICES.filter((service) =>
     [...walkStates(definition)].some(({ state }) => state.meta?.backends?.[service]),
   );
@@ -41,19 +42,19 @@ function checkFloor(definition: MachineDefinition, atoms: readonly StateNode[]):
     named
       .filter((service) => {
         const list = backendsOf(definition, atom.keys.join('.'))[service] ?? [];
-        return !list.some((name) => BACKENDS[name].machine === null);
+        return !list.some((name) => table[name]?.machine === null);
       })
       .map((service) => ({
         code: 'no-floor',
         path: pathOf(atom),
-        message: `${service} has no backend here that always works; end its list with ${floorsOf(service)}`,
+        message: `${service} has no backend here that always works; end its list with ${floorsOf(service, table)}`,
       })),
   );
 }
 
-function floorsOf(service: (typeof SERVICES)[number]): string {
-  return Object.entries(BACKENDS)
-    .filter(([, { machine, services }]) => machine === null && (services as readonly string[]).includes(service))
+function floorsOf(service: (typeof SERVICES)[number], table: BackendTable): string {
+  return Object.entries(table)
+    .filter(([, { machine, services }]) => machine === null && services.includes(service))
     .map(([name]) => `"${name}"`)
     .join(' or ');
 }

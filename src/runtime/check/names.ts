@@ -1,12 +1,15 @@
 import { suggest } from '../../core/format.ts';
-import { BACKENDS, type BackendName, SERVICES, type ServiceName } from '../../core/mode.ts';
-import { TAGS } from '../events.ts';
-import type { Documented, Vocabulary } from '../registry.ts';
+import { type BackendTable, SERVICES, type ServiceName } from '../../core/mode.ts';
+import type { Documented } from '../documented.ts';
+import type { Vocabulary } from '../vocabulary.ts';
 import type { MachineDefinition, NamedRef, StateDefinition } from '../types.ts';
-import type { CheckFinding } from './check.ts';
+import type { CheckCode, CheckFinding } from './codes.ts';
 import { type StateNode, pathOf, resolveTarget, transitionsOf, walkStates } from './walk.ts';
 
-type Add = (code: string, path: string, message: string) => void;
+type Add = (code: CheckCode, path: string, message: string) => void;
+
+/** What a finding `unknown-…` may be about. */
+type Named = (CheckCode extends infer Code ? (Code extends `unknown-${infer Kind}` ? Kind : never) : never) & string;
 
 /** Every name that is used exists: states, events, guards, actions, actors, delays, backends, tags. */
 export function checkNames(definition: MachineDefinition, vocabulary: Vocabulary): readonly CheckFinding[] {
@@ -16,27 +19,54 @@ export function checkNames(definition: MachineDefinition, vocabulary: Vocabulary
   for (const node of nodes.values()) {
     const at = (place: string): string => [pathOf(node), place].filter(Boolean).join('.');
     checkInitial(node, at, add);
-    checkBackends(node.state, at, add);
-    for (const tag of node.state.tags ?? []) known('tag', tag, TAGS, at('tags'), add);
+    checkBackends(node.state, vocabulary.backends, at, add);
+    for (const key of Object.keys(node.state.states ?? {}).filter((name) => /[.#+\s]|^$/.test(name))) {
+      const better = key.replaceAll(/[.#+\s]+(\w?)/g, (_marks, next: string) => next.toUpperCase());
+      add('wrong-name', at(`states.${key}`), `a state's name has no dot, "#", "+" or space${hint(better)}`);
+    }
+    for (const [index, tag] of (node.state.tags ?? []).entries())
+      known('tag', tag, Object.keys(vocabulary.tags), at(`tags.${index}`), add);
     for (const ref of listOf(node.state.entry)) checkRef('action', ref, vocabulary.actions, at('entry'), add);
     for (const ref of listOf(node.state.exit)) checkRef('action', ref, vocabulary.actions, at('exit'), add);
     if (node.state.invoke) known('actor', node.state.invoke.src, Object.keys(vocabulary.actors), at('invoke.src'), add);
     for (const event of Object.keys(node.state.on ?? {}))
-      known('event', event, vocabulary.events, at(`on.${event}`), add);
+      known('event', event, Object.keys(vocabulary.events), at(`on.${event}`), add);
     for (const delay of Object.keys(node.state.after ?? {})) {
-      if (!/^\d+$/.test(delay)) known('delay', delay, vocabulary.delays, at(`after.${delay}`), add);
+      if (!/^\d+$/.test(delay)) known('delay', delay, Object.keys(vocabulary.delays), at(`after.${delay}`), add);
     }
     for (const { place, transition } of transitionsOf(node)) {
       const { target, guard, actions } = transition;
       if (target !== undefined && !resolveTarget(nodes, definition, node, target)) {
-        const near = suggest(target, [...nodes.keys()].filter(Boolean));
-        add('unknown-target', at(`${place}.target`), `there is no state "${target}"${hint(near)}`);
+        const near = nearestTarget(target, node, nodes, definition);
+        add('unknown-target', at(`${place}.target`), `no state "${target}" can be named from here${hint(near)}`);
       }
       if (guard !== undefined) checkRef('guard', guard, vocabulary.guards, at(`${place}.guard`), add);
       for (const ref of listOf(actions)) checkRef('action', ref, vocabulary.actions, at(`${place}.actions`), add);
     }
   }
   return findings;
+}
+
+/** The target that was meant, as it must be written in this state. */
+function nearestTarget(
+  target: string,
+  from: StateNode,
+  nodes: ReadonlyMap<string, StateNode>,
+  definition: MachineDefinition,
+): string | undefined {
+  const absolute = (name: string): string => `#${definition.id}.${name}`;
+  const names = [...nodes.keys()].filter(Boolean);
+  const bare = target.replace(/^#[^.]*\.|^[.#]/, '');
+  // Well spelt, but out of reach of a relative name.
+  if (nodes.has(bare)) return absolute(bare);
+  const leaf = names.find((name) => name.split('.').at(-1) === bare);
+  if (leaf) return absolute(leaf);
+  const near = suggest(
+    target,
+    names.filter((name) => resolveTarget(nodes, definition, from, name)),
+  );
+  const far = suggest(bare, names);
+  return near ?? (far === undefined ? undefined : absolute(far));
 }
 
 function checkInitial({ state }: StateNode, at: (place: string) => string, add: Add): void {
@@ -47,20 +77,18 @@ function checkInitial({ state }: StateNode, at: (place: string) => string, add: 
   else known('state', state.initial, children, at('initial'), add);
 }
 
-function checkBackends({ meta }: StateDefinition, at: (place: string) => string, add: Add): void {
+function checkBackends({ meta }: StateDefinition, table: BackendTable, at: (place: string) => string, add: Add): void {
   for (const [service, names] of Object.entries(meta?.backends ?? {})) {
     const path = at(`meta.backends.${service}`);
     if (!known('service', service, SERVICES, path, add)) continue;
     if (names.length === 0) add('no-backend', path, 'the list is empty');
-    const allowed = (Object.keys(BACKENDS) as BackendName[]).filter((name) =>
-      (BACKENDS[name].services as readonly ServiceName[]).includes(service as ServiceName),
-    );
-    for (const name of names) known('backend', name, allowed, path, add);
+    const allowed = Object.keys(table).filter((name) => table[name]?.services.includes(service as ServiceName));
+    for (const [index, name] of names.entries()) known('backend', name, allowed, `${path}.${index}`, add);
   }
 }
 
 function checkRef(
-  kind: string,
+  kind: 'guard' | 'action',
   ref: NamedRef,
   registered: Readonly<Record<string, Documented>>,
   path: string,
@@ -68,19 +96,22 @@ function checkRef(
 ): void {
   const { type, params = {} } = typeof ref === 'string' ? { type: ref } : ref;
   if (!known(kind, type, Object.keys(registered), path, add)) return;
-  const allowed = registered[type]?.params ?? {};
+  const { params: allowed = {}, required = [] } = registered[type] ?? {};
   for (const [name, value] of Object.entries(params)) {
     if (!known('parameter', name, Object.keys(allowed), `${path}.params`, add)) continue;
     const values = allowed[name] ?? [];
-    if (values.length > 0) known(`${name}`, String(value), values, `${path}.params.${name}`, add);
+    const kind = name === 'policy' ? name : 'value';
+    if (values.length > 0) known(kind, String(value), values, `${path}.params.${name}`, add);
   }
-  if ('policy' in allowed && !('policy' in params)) {
-    add('missing-parameter', path, `"${type}" needs params.policy: one of ${allowed['policy']?.join(', ')}`);
+  for (const name of required.filter((wanted) => !(wanted in params))) {
+    const values = allowed[name] ?? [];
+    const choice = values.length > 0 ? `: one of ${values.join(', ')}` : '';
+    add('missing-parameter', path, `"${type}" needs params.${name}${choice}`);
   }
 }
 
 /** Adds a finding and answers `false` where `name` is not among `names`. */
-function known(kind: string, name: string, names: readonly string[], path: string, add: Add): boolean {
+function known(kind: Named, name: string, names: readonly string[], path: string, add: Add): boolean {
   if (names.includes(name)) return true;
   const near = suggest(name, names);
   add(`unknown-${kind}`, path, `unknown ${kind} "${name}"${near ? hint(near) : `; known are ${names.join(', ')}`}`);

@@ -1,11 +1,14 @@
 import { suggest } from '../../core/format.ts';
-import type { CheckFinding } from './check.ts';
+import type { CheckFinding } from './codes.ts';
+
+/** What would be right instead of a value, where that can be told. */
+type Fix = (value: unknown) => unknown;
 
 /** What a value must look like: keys of an object, or a test with its words. */
 type Shape =
-  | { readonly keys: Readonly<Record<string, Shape>>; readonly required?: readonly string[] }
+  | { readonly keys: Readonly<Record<string, Shape>>; readonly required?: readonly string[]; readonly fix?: Fix }
   | { readonly map: Shape }
-  | { readonly is: (value: unknown) => boolean; readonly words: string }
+  | { readonly is: (value: unknown) => boolean; readonly words: string; readonly fix?: Fix }
   | { readonly either: readonly [Shape, Shape] }
   | { readonly later: () => Shape };
 
@@ -15,6 +18,7 @@ const anything: Shape = { is: () => true, words: 'anything' };
 const texts: Shape = {
   is: (value) => Array.isArray(value) && value.every((item) => typeof item === 'string'),
   words: 'a list of texts',
+  fix: (value) => (typeof value === 'string' ? [value] : undefined),
 };
 const named: Shape = { either: [text, { keys: { type: text, params: { map: anything } }, required: ['type'] }] };
 const actions: Shape = {
@@ -25,6 +29,11 @@ const actions: Shape = {
 };
 const transition: Shape = {
   keys: { target: text, guard: named, actions, reenter: flag, description: text },
+  // XState 5 takes both, XState 6 will not; and of a list all but the last may hide behind a guard.
+  fix: (value) => {
+    const only = Array.isArray(value) && value.length === 1 ? (value as readonly unknown[])[0] : value;
+    return typeof only === 'string' ? { target: only } : only === value ? undefined : only;
+  },
 };
 const invoke: Shape = {
   keys: { src: text, id: text, input: anything, onDone: transition, onError: transition },
@@ -62,7 +71,7 @@ function checkValue(value: unknown, shape: Shape, path: string, findings: CheckF
   if ('later' in shape) return checkValue(value, shape.later(), path, findings);
   if ('is' in shape) {
     if (!shape.is(value))
-      findings.push({ code: 'wrong-kind', path, message: `must be ${shape.words}, found ${show(value)}` });
+      findings.push({ code: 'wrong-kind', path, message: `must be ${shape.words}, ${found(value, shape.fix)}` });
     return;
   }
   if ('either' in shape) {
@@ -73,7 +82,8 @@ function checkValue(value: unknown, shape: Shape, path: string, findings: CheckF
     return;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    findings.push({ code: 'wrong-kind', path, message: `must be an object, found ${show(value)}` });
+    const fix = 'keys' in shape ? shape.fix : undefined;
+    findings.push({ code: 'wrong-kind', path, message: `must be an object, ${found(value, fix)}` });
     return;
   }
   const join = (key: string): string => (path === '' ? key : `${path}.${key}`);
@@ -94,6 +104,11 @@ function checkValue(value: unknown, shape: Shape, path: string, findings: CheckF
     const hint = near ? ` (did you mean "${near}"?)` : `; known are ${Object.keys(shape.keys).join(', ')}`;
     findings.push({ code: 'unknown-key', path: join(key), message: `unknown key "${key}"${hint}` });
   }
+}
+
+function found(value: unknown, fix: Fix | undefined): string {
+  const better = fix?.(value);
+  return `found ${show(value)}${better === undefined ? '' : `; write ${JSON.stringify(better)}`}`;
 }
 
 function show(value: unknown): string {

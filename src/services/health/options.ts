@@ -1,11 +1,14 @@
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Service } from '../../core/mode.ts';
+import type { Revision } from '../../runtime/revision.ts';
 import type { Machines } from '../../runtime/types.ts';
 
 export interface HealthOptions {
   readonly config: Config;
   readonly machines: Machines;
+  /** What runs, and what came of the last reload. */
+  readonly revision: () => Revision;
   /** In the order in which the report lists them. */
   readonly services: readonly Pick<Service, 'name' | 'report'>[];
   readonly version: string;

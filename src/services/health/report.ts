@@ -1,4 +1,5 @@
 import type { ServiceName, ServiceReport } from '../../core/mode.ts';
+import type { Revision } from '../../runtime/revision.ts';
 import type { Machine } from '../../runtime/types.ts';
 import { isDisabled } from './machines.ts';
 import type { HealthOptions } from './options.ts';
@@ -26,6 +27,7 @@ export function buildReport(options: HealthOptions): HealthReport {
     version,
     uptime: Math.round((clock.now() - startedAt) / 100) / 10,
     instance,
+    revision: revisionReport(options.revision()),
     machines: Object.fromEntries(machines.all.map((machine) => [machine.id, machineReport(machine)])),
     services,
     fleet: [],
@@ -48,6 +50,16 @@ export function statusOf(
     machines.every(({ status }) => status === 'up') &&
     services.every(({ backend, preferred }) => backend === preferred);
   return well ? 'pass' : 'warn';
+}
+
+function revisionReport({ id, loadedAt, source, pending, refused }: Revision): HealthReport['revision'] {
+  return {
+    id,
+    loadedAt: isoDate(loadedAt),
+    source,
+    pending,
+    refused: refused && { at: isoDate(refused.at), source: refused.source, message: refused.message },
+  };
 }
 
 function machineReport(machine: Machine): MachineReport {

@@ -1,4 +1,4 @@
-import type { BackendName, ServiceName, ServiceReport } from '../../core/mode.ts';
+import type { BackendKind, ServiceName, ServiceReport } from '../../core/mode.ts';
 import type { Machine } from '../../runtime/types.ts';
 import { isDisabled } from './machines.ts';
 import type { HealthReport } from './types.ts';
@@ -25,7 +25,7 @@ const STATES: Readonly<Record<string, string>> = {
   isolated: 'held out of use by an operator',
 };
 
-const BACKEND_WORDS: Readonly<Record<BackendName | 'none', string>> = {
+const BACKEND_WORDS: Readonly<Record<BackendKind | 'none', string>> = {
   redis: 'on Redis',
   postgres: 'on PostgreSQL',
   memory: 'on memory',

@@ -1,6 +1,7 @@
 import type { Router } from 'express';
 
 import type { Reason, ServiceName, ServiceReport } from '../../core/mode.ts';
+import type { RevisionSource } from '../../runtime/revision.ts';
 
 /** One machine in the health report. */
 export interface MachineReport {
@@ -31,6 +32,16 @@ export interface HealthReport {
   /** Seconds since the process started. */
   readonly uptime: number;
   readonly instance: string;
+  /** Which machine files and thresholds run, since when, and what came of the last reload. */
+  readonly revision: {
+    /** The same files give the same id on every instance. */
+    readonly id: string;
+    readonly loadedAt: string;
+    readonly source: RevisionSource;
+    /** Changed settings that wait for a restart, by path. */
+    readonly pending: readonly string[];
+    readonly refused: { readonly at: string; readonly source: RevisionSource; readonly message: string } | null;
+  };
   readonly machines: Readonly<Record<string, MachineReport>>;
   readonly services: Readonly<Record<ServiceName, ServiceReport>>;
   /** The other instances, as far as this one knows. */

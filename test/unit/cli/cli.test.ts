@@ -9,7 +9,7 @@ import { statusTable } from '../../../src/cli/status-table.ts';
 import { buildReport } from '../../../src/services/health/report.ts';
 import { SimulatedClock } from '../../support/clock.ts';
 import { testConfig } from '../../support/service-rig.ts';
-import { WALL_START, fakeMachine, fakeMachines, fakeServices, fakeTransition } from '../health/fakes.ts';
+import { WALL_START, fakeMachine, fakeMachines, fakeRevision, fakeServices, fakeTransition } from '../health/fakes.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'redoubt-cli-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -115,6 +115,7 @@ describe('redoubt status', () => {
       machines: fakeMachines(redis, fakeMachine('postgres', 'available')),
       services: fakeServices({ cache: 'memory' }),
       version: '1.2.3',
+      revision: fakeRevision,
       instance: 'abcd',
       clock: new SimulatedClock(WALL_START),
       started: () => true,

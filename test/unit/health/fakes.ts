@@ -1,4 +1,5 @@
-import type { BackendName, ServiceName, ServiceReport } from '../../../src/core/mode.ts';
+import type { BackendKind, ServiceName, ServiceReport } from '../../../src/core/mode.ts';
+import type { Revision } from '../../../src/runtime/revision.ts';
 import type { Machine, MachineDefinition, Machines, MachineStatus, Transition } from '../../../src/runtime/types.ts';
 
 /** Where the simulated wall clock starts. */
@@ -11,6 +12,15 @@ const STATES: MachineDefinition['states'] = {
   recovering: { tags: ['degraded'] },
   disabled: { tags: ['disabled'] },
 };
+
+/** What runs since the start. */
+export const fakeRevision = (): Revision => ({
+  id: 'abc123abc123',
+  loadedAt: WALL_START,
+  source: 'start',
+  pending: [],
+  refused: null,
+});
 
 /** A machine that stands where the test put it. */
 export function fakeMachine(id: string, state: string, facts: Partial<Machine> = {}): Machine {
@@ -55,7 +65,7 @@ export function fakeMachines(...all: Machine[]): Machines & { readonly sent: str
 
 /** The four services, each on its first backend unless the test says otherwise. */
 export function fakeServices(
-  backends: Partial<Record<ServiceName, BackendName | 'none'>> = {},
+  backends: Partial<Record<ServiceName, BackendKind | 'none'>> = {},
 ): { readonly name: ServiceName; report(): ServiceReport }[] {
   return (['cache', 'sessions', 'sockets', 'jobs'] as const).map((name) => ({
     name,

@@ -6,7 +6,7 @@ import { roughLength } from '../../../src/services/health/summary.ts';
 import { notReady } from '../../../src/services/health/machines.ts';
 import { SimulatedClock } from '../../support/clock.ts';
 import { testConfig } from '../../support/service-rig.ts';
-import { WALL_START, fakeMachine, fakeMachines, fakeServices, fakeTransition } from './fakes.ts';
+import { WALL_START, fakeMachine, fakeMachines, fakeRevision, fakeServices, fakeTransition } from './fakes.ts';
 
 const ALONE = { cache: 'memory', sessions: 'postgres', sockets: 'local', jobs: 'reject' } as const;
 
@@ -16,6 +16,7 @@ function options(facts: Partial<HealthOptions> = {}): HealthOptions {
     machines: fakeMachines(fakeMachine('redis', 'available'), fakeMachine('postgres', 'available')),
     services: fakeServices(),
     version: '1.2.3',
+    revision: fakeRevision,
     instance: 'abcd',
     clock: new SimulatedClock(WALL_START),
     started: () => true,

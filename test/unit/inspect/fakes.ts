@@ -2,6 +2,8 @@ import type { ServiceName, ServiceReport } from '../../../src/core/mode.ts';
 import type { Machine, MachineDefinition, Machines, MachineStatus, Transition } from '../../../src/runtime/types.ts';
 import type { HealthReport } from '../../../src/services/health/types.ts';
 
+const REVISION = { id: 'abc', loadedAt: '', source: 'start', pending: [], refused: null } as const;
+
 /** A machine that goes where the test says. */
 export class FakeMachine implements Machine {
   readonly id: string;
@@ -79,5 +81,15 @@ export function fakeHealth(status: HealthReport['status'], backend: ServiceRepor
     jobs: report,
   };
   const summary = status === 'pass' ? 'Everything works.' : 'Redis is out of use; everything is served without it.';
-  return { status, summary, version: '0', uptime: 1, instance: 'test', machines: {}, services, fleet: [] };
+  return {
+    status,
+    summary,
+    version: '0',
+    uptime: 1,
+    instance: 'test',
+    revision: REVISION,
+    machines: {},
+    services,
+    fleet: [],
+  };
 }

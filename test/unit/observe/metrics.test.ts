@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { createMetrics } from '../../../src/observe/metrics.ts';
-import { fakeMachine, fakeMachines, fakeServices, fakeTransition } from '../health/fakes.ts';
+import { fakeMachine, fakeMachines, fakeRevision, fakeServices, fakeTransition } from '../health/fakes.ts';
 
 function lines(text: string, name: string): string[] {
   return text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
@@ -9,7 +9,12 @@ function lines(text: string, name: string): string[] {
 
 it('shows the state of each machine as one 1 among 0s', async () => {
   const machines = fakeMachines(fakeMachine('redis', 'degraded.slow'));
-  const text = await createMetrics({ machines, services: fakeServices(), version: '1' }).metrics();
+  const text = await createMetrics({
+    machines,
+    services: fakeServices(),
+    version: '1',
+    revision: fakeRevision,
+  }).metrics();
   const states = lines(text, 'redoubt_machine_state');
   expect(states).toContain('redoubt_machine_state{machine="redis",state="degraded.slow"} 1');
   expect(states).toContain('redoubt_machine_state{machine="redis",state="available"} 0');
@@ -18,7 +23,7 @@ it('shows the state of each machine as one 1 among 0s', async () => {
 
 it('counts transitions by machine, from and to', async () => {
   const machines = fakeMachines(fakeMachine('redis', 'available'));
-  const registry = createMetrics({ machines, services: fakeServices(), version: '1' });
+  const registry = createMetrics({ machines, services: fakeServices(), version: '1', revision: fakeRevision });
   machines.tell(fakeTransition(1));
   machines.tell(fakeTransition(2));
   expect(lines(await registry.metrics(), 'redoubt_machine_transitions_total')).toEqual([
@@ -28,7 +33,12 @@ it('counts transitions by machine, from and to', async () => {
 
 it('shows the backend of each service, and the preferred one as 0 while another is used', async () => {
   const services = fakeServices({ cache: 'memory' });
-  const text = await createMetrics({ machines: fakeMachines(), services, version: '1' }).metrics();
+  const text = await createMetrics({
+    machines: fakeMachines(),
+    services,
+    version: '1',
+    revision: fakeRevision,
+  }).metrics();
   const backends = lines(text, 'redoubt_service_backend');
   expect(backends).toContain('redoubt_service_backend{service="cache",backend="memory"} 1');
   expect(backends).toContain('redoubt_service_backend{service="cache",backend="redis"} 0');
@@ -40,7 +50,12 @@ it('shows the counters of each service by name, scrape after scrape', async () =
   const [cache] = fakeServices();
   if (!cache) throw new Error('no service');
   const counting = { name: cache.name, report: () => ({ ...cache.report(), counters: { hits, loadFailures: 2 } }) };
-  const registry = createMetrics({ machines: fakeMachines(), services: [counting], version: '1' });
+  const registry = createMetrics({
+    machines: fakeMachines(),
+    services: [counting],
+    version: '1',
+    revision: fakeRevision,
+  });
   await registry.metrics();
   hits = 5;
   const text = await registry.metrics();
@@ -49,8 +64,13 @@ it('shows the counters of each service by name, scrape after scrape', async () =
 });
 
 it('keeps two registries of one process apart', async () => {
-  const first = createMetrics({ machines: fakeMachines(), services: fakeServices(), version: '1' });
-  const second = createMetrics({ machines: fakeMachines(), services: [], version: '2' });
+  const first = createMetrics({
+    machines: fakeMachines(),
+    services: fakeServices(),
+    version: '1',
+    revision: fakeRevision,
+  });
+  const second = createMetrics({ machines: fakeMachines(), services: [], version: '2', revision: fakeRevision });
   expect(await first.metrics()).toContain('redoubt_cache_hits');
   expect(await second.metrics()).not.toContain('redoubt_cache_hits');
 });

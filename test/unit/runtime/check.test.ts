@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
 import { checkMachine } from '../../../src/runtime/check/check.ts';
 import { loadMachines } from '../../../src/runtime/load.ts';
-import { vocabularyOf } from '../../../src/runtime/registry.ts';
+import { vocabularyOf } from '../../../src/runtime/vocabulary.ts';
 import type { MachineDefinition } from '../../../src/runtime/types.ts';
 
 const { config } = loadConfig({ env: {} });

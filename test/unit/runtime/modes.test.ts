@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { loadConfig } from '../../../src/config/load.ts';
-import { SERVICES } from '../../../src/core/mode.ts';
+import { BACKENDS, SERVICES } from '../../../src/core/mode.ts';
 import { loadCheckedMachines } from '../../../src/runtime/load.ts';
 import { type MachineNow, computeModes } from '../../../src/runtime/modes.ts';
 
@@ -21,7 +21,7 @@ function machines(redis: string, postgres: string): Map<string, MachineNow> {
 }
 
 const backends = (redis: string, postgres: string): string[] => {
-  const modes = computeModes(machines(redis, postgres), new Map(), 0);
+  const modes = computeModes(machines(redis, postgres), BACKENDS, new Map(), 0);
   return SERVICES.map((service) => modes.get(service)?.backend ?? '');
 };
 
@@ -38,27 +38,27 @@ describe('modes', () => {
   });
 
   it('lists what writes go through to, and what is preferred', () => {
-    const modes = computeModes(machines('available', 'available'), new Map(), 0);
+    const modes = computeModes(machines('available', 'available'), BACKENDS, new Map(), 0);
     expect(modes.get('sessions')?.usable).toEqual(['redis', 'postgres', 'memory']);
-    const degraded = computeModes(machines('degraded.slow', 'available'), modes, 5);
+    const degraded = computeModes(machines('degraded.slow', 'available'), BACKENDS, modes, 5);
     expect(degraded.get('sessions')).toMatchObject({ backend: 'postgres', preferred: 'redis', since: 5 });
   });
 
   it('keeps the very same mode where nothing changed for a service', () => {
-    const first = computeModes(machines('degraded.slow', 'available'), new Map(), 0);
-    const second = computeModes(machines('degraded.unreachable', 'available'), first, 9);
+    const first = computeModes(machines('degraded.slow', 'available'), BACKENDS, new Map(), 0);
+    const second = computeModes(machines('degraded.unreachable', 'available'), BACKENDS, first, 9);
     for (const service of SERVICES) expect(second.get(service)).toBe(first.get(service));
   });
 
   it('tells a new reason without calling it a change', () => {
-    const first = computeModes(machines('degraded.slow', 'available'), new Map(), 0);
+    const first = computeModes(machines('degraded.slow', 'available'), BACKENDS, new Map(), 0);
     const now = new Map(
       [...machines('degraded.slow', 'available')].map(([id, machine]) => [
         id,
         { ...machine, reason: { code: 'OOM', message: '' } },
       ]),
     );
-    const second = computeModes(now, first, 9);
+    const second = computeModes(now, BACKENDS, first, 9);
     expect(second.get('cache')).toMatchObject({ reason: { code: 'OOM' }, since: 0 });
   });
 
@@ -69,8 +69,8 @@ describe('modes', () => {
     const now = machines('degraded.readOnly', 'available');
     const state = { definition, state: 'degraded.readOnly', usable: false, reason };
     now.set('redis', { ...state, engaged: true });
-    expect(computeModes(now, new Map(), 0).get('cache')?.backend).toBe('redis');
+    expect(computeModes(now, BACKENDS, new Map(), 0).get('cache')?.backend).toBe('redis');
     now.set('redis', { ...state, engaged: false });
-    expect(computeModes(now, new Map(), 0).get('cache')?.backend).toBe('memory');
+    expect(computeModes(now, BACKENDS, new Map(), 0).get('cache')?.backend).toBe('memory');
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RedisBackend, SqlBackend } from '../../../src/backends/types.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { RedoubtError } from '../../../src/core/errors.ts';
-import type { BackendName, Mode } from '../../../src/core/mode.ts';
+import type { BackendKind, Mode } from '../../../src/core/mode.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { createSessions } from '../../../src/services/sessions/sessions.ts';
 import { SimulatedClock } from '../../support/clock.ts';
@@ -18,7 +18,7 @@ const noRedis: RedisBackend = {
   },
 };
 
-function modeOf(usable: readonly BackendName[], preferred: BackendName = 'redis'): Mode {
+function modeOf(usable: readonly BackendKind[], preferred: BackendKind = 'redis'): Mode {
   const reason = { code: 'TEST', message: 'The test said so' };
   return { service: 'sessions', backend: usable[0] ?? 'none', usable, preferred, since: 0, reason };
 }
