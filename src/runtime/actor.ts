@@ -191,7 +191,18 @@ export function hasState(definition: MachineDefinition, state: string): boolean 
   });
 }
 
+/** Built machines: tens of kilobytes each, and actors of one definition share them. */
+const bound = new WeakMap<Registry, WeakMap<MachineDefinition, AnyStateMachine>>();
+
 function bind(definition: MachineDefinition, registry: Registry, log: Logger): AnyStateMachine {
+  let known = bound.get(registry);
+  if (!known) bound.set(registry, (known = new WeakMap()));
+  let machine = known.get(definition);
+  if (!machine) known.set(definition, (machine = build(definition, registry, log)));
+  return machine;
+}
+
+function build(definition: MachineDefinition, registry: Registry, log: Logger): AnyStateMachine {
   const failed = (kind: string, name: string, error: unknown): void =>
     log.error({ machine: definition.id, [kind]: name, err: error }, `A ${kind} of a machine threw`);
   const entries = Object.entries;
