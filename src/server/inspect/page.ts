@@ -1,7 +1,7 @@
 import { SERVICES } from '../../core/mode.ts';
 import type { Machine, Machines } from '../../runtime/types.ts';
-import { escapeXml } from './escape.ts';
-import { stateTree, walkStates } from './graph.ts';
+import { escapeXml } from '../../diagram/escape.ts';
+import { stateTree, walkStates } from '../../diagram/graph.ts';
 
 /** The page's icon: a wall with battlements. */
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2457c5"/><path d="M6 24V12h4v3h4v-5h4v5h4v-3h4v12z" fill="#fff"/></svg>`;

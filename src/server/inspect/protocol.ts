@@ -7,7 +7,7 @@ import type {
   Transition,
   TransitionDefinition,
 } from '../../runtime/types.ts';
-import { nameOf } from './graph.ts';
+import { nameOf } from '../../diagram/label.ts';
 
 /** A message as a viewer receives it: JSON text. */
 export type WireMessage = string;

@@ -7,7 +7,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Machines } from '../../runtime/types.ts';
 import type { HealthReport } from '../../services/health/types.ts';
 import { CLIENT } from './client.ts';
-import { drawMachine } from './drawing.ts';
+import { drawMachine } from '../../diagram/drawing.ts';
 import { Feed } from './feed.ts';
 import { ICON, renderPage } from './page.ts';
 import { STYLE } from './style.ts';

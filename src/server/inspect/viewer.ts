@@ -1,4 +1,4 @@
-import { escapeXml } from './escape.ts';
+import { escapeXml } from '../../diagram/escape.ts';
 
 /** What the viewer's script uses of the browser; see dom.ts for why it is said here. */
 interface ViewerWindow {

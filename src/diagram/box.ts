@@ -1,5 +1,6 @@
-import { SERVICES } from '../../core/mode.ts';
-import { type Move, relativePath, type State } from './graph.ts';
+import { SERVICES } from '../core/mode.ts';
+import { type Move, isWithin, relativePath, type State } from './graph.ts';
+import { actionNames } from './label.ts';
 
 /** Width of one character of the drawing's monospaced fonts, in ems; 0.6 to 0.602 in the usual ones. */
 const CHARACTER_EM = 0.602;
@@ -9,6 +10,8 @@ export const LINE_HEIGHT = 15;
 const TITLE_HEIGHT = 22;
 export const PADDING = 10;
 const WRAP_AT = 34;
+/** Stands above the backends of a frame. */
+const INHERITED = 'backends where a state names none';
 
 interface BoxLine {
   readonly kind: 'backend' | 'actor' | 'internal' | 'inner';
@@ -40,24 +43,12 @@ export function tagWidth(tag: string): number {
 /**
  * The text of a state's box: its name and tags, the backends it gives, its actor, the events it takes
  * without leaving, and where its own events lead inside it.
+ *
+ * @param full - also says for which states a frame's backends are, and lists entry and exit actions
  */
-export function boxOf(state: State, moves: readonly Move[]): Box {
-  const { meta, invoke, tags = [] } = state.definition;
-  const inner = moves.filter((move) => !move.internal);
-  const innerLines = columns(inner.map((move) => [move.label, relativePath(move.to, state.path)]));
-  const lines: BoxLine[] = [
-    ...SERVICES.flatMap((service) => {
-      const backends = meta?.backends?.[service];
-      return backends ? [{ kind: 'backend' as const, text: `${service.padEnd(9)}${backends.join(' → ')}` }] : [];
-    }),
-    ...(invoke ? [{ kind: 'actor' as const, text: `runs ${invoke.src}` }] : []),
-    ...wrap(moves.filter((move) => move.internal).map((move) => move.label)).map((text, index) => ({
-      kind: 'internal' as const,
-      text: `${index === 0 ? '↺' : ' '} ${text}`,
-    })),
-    ...(inner.length > 0 ? [{ kind: 'inner' as const, text: 'from any state inside' }] : []),
-    ...innerLines.map((text, index) => ({ kind: 'inner' as const, text, move: inner[index] as Move })),
-  ];
+export function boxOf(state: State, moves: readonly Move[], full: boolean): Box {
+  const { tags = [] } = state.definition;
+  const lines = [...ownLines(state, full), ...moveLines(state, moves)];
   const title = textWidth(state.name, FONT.title) + tags.reduce((sum, tag) => sum + tagWidth(tag), 0);
   const widest = Math.max(title, ...lines.map((line) => textWidth(line.text, FONT.line)));
   return {
@@ -67,6 +58,36 @@ export function boxOf(state: State, moves: readonly Move[]): Box {
     width: Math.max(96, widest + 2 * PADDING),
     height: TITLE_HEIGHT + lines.length * LINE_HEIGHT + 2 * PADDING,
   };
+}
+
+function ownLines({ definition, children }: State, full: boolean): BoxLine[] {
+  const { meta, invoke, entry, exit } = definition;
+  const backends = SERVICES.flatMap((service) => {
+    const list = meta?.backends?.[service];
+    return list ? [{ kind: 'backend' as const, text: `${service.padEnd(9)}${list.join(' → ')}` }] : [];
+  });
+  const lines: BoxLine[] = [];
+  if (full && children.length > 0 && backends.length > 0) lines.push({ kind: 'inner', text: INHERITED });
+  lines.push(...backends);
+  if (invoke) lines.push({ kind: 'actor', text: `runs ${invoke.src}` });
+  for (const [when, actions] of full ? Object.entries({ entry, exit }) : []) {
+    const names = actionNames(actions);
+    if (names.length > 0) lines.push({ kind: 'actor', text: `${when} / ${names.join(', ')}` });
+  }
+  return lines;
+}
+
+function moveLines({ path, name, children }: State, moves: readonly Move[]): BoxLine[] {
+  const staying = wrap(moves.filter((move) => move.internal).map((move) => move.label));
+  const inner = moves.filter((move) => !move.internal);
+  const where = ({ to }: Move): string => (isWithin(to, path) ? relativePath(to, path) : to || name);
+  const texts = columns(inner.map((move) => [move.label, where(move)]));
+  const heading = inner.length > 0 && children.length > 0;
+  return [
+    ...staying.map((text, index) => ({ kind: 'internal' as const, text: `${index === 0 ? '↺' : ' '} ${text}` })),
+    ...(heading ? [{ kind: 'inner' as const, text: 'from any state inside' }] : []),
+    ...texts.map((text, index) => ({ kind: 'inner' as const, text, move: inner[index] as Move })),
+  ];
 }
 
 /** Rows of `what → where` with the arrows below each other; without a `where`, `what` alone. */

@@ -3,11 +3,11 @@ import { createRequire } from 'node:module';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { drawLayout } from '../../../src/server/inspect/drawing.ts';
-import { movesOf, stateTree, walkStates } from '../../../src/server/inspect/graph.ts';
-import { type Layout, layoutMachine } from '../../../src/server/inspect/layout.ts';
+import { drawLayout } from '../../../src/diagram/drawing.ts';
+import { movesOf, stateTree, walkStates } from '../../../src/diagram/graph.ts';
+import { type Layout, layoutMachine } from '../../../src/diagram/layout.ts';
 import type { MachineDefinition } from '../../../src/runtime/types.ts';
-import { parallelLike, redisLike } from './machines.ts';
+import { parallelLike, redisLike } from '../inspect/machines.ts';
 
 const shipped = (name: string): MachineDefinition =>
   JSON.parse(readFileSync(new URL(`../../../machines/${name}.machine.json`, import.meta.url), 'utf8'));

@@ -1,4 +1,5 @@
-import type { MachineDefinition, NamedRef, StateDefinition, TransitionDefinition } from '../../runtime/types.ts';
+import type { MachineDefinition, StateDefinition, TransitionDefinition } from '../runtime/types.ts';
+import { type Numbers, type Trigger, labelOf } from './label.ts';
 
 /** One transition of a definition, with its states as dotted paths from the machine's root (`''`). */
 export interface Move {
@@ -6,8 +7,10 @@ export interface Move {
   /** Equal to `from` where the definition names no target: the event is taken and nothing changes. */
   readonly to: string;
   readonly internal: boolean;
-  /** What is written on the arrow: `redis.lost [failuresAtLeast]`, `after connectTimeout`, `done reconcile`. */
+  /** What is written on the arrow: `redis.lost [countAtLeast]`, `after connectTimeout`, `done reconcile`. */
   readonly label: string;
+  readonly trigger: Trigger;
+  readonly definition: TransitionDefinition;
   /** The event's type as XState gives it: `redis.lost`, `xstate.after.connectTimeout.redis.connecting`. */
   readonly event: string;
 }
@@ -47,14 +50,20 @@ export function* walkStates(state: State): Generator<State> {
   for (const child of state.children) yield* walkStates(child);
 }
 
-/** Every transition of the machine, in the order of the file. */
-export function movesOf(root: State, machineId: string): Move[] {
+/**
+ * Every transition of the machine, in the order of the file.
+ *
+ * @param numbers - given: labels also tell what the names stand for (`after connectTimeout (2s)`)
+ */
+export function movesOf(root: State, machineId: string, numbers?: Numbers): Move[] {
   return [...walkStates(root)].flatMap((state) =>
-    [...transitionsOf(state.definition, joinPath(machineId, state.path))].map(([event, text, transition]) => ({
+    [...transitionsOf(state.definition, joinPath(machineId, state.path))].map(([event, trigger, transition]) => ({
       from: state.path,
       to: transition.target === undefined ? state.path : resolveTarget(transition.target, state.path, machineId),
       internal: transition.target === undefined,
-      label: transition.guard === undefined ? text : `${text} [${nameOf(transition.guard)}]`,
+      label: labelOf(trigger, transition, numbers),
+      trigger,
+      definition: transition,
       event,
     })),
   );
@@ -63,22 +72,19 @@ export function movesOf(root: State, machineId: string): Move[] {
 function* transitionsOf(
   state: StateDefinition,
   id: string,
-): Generator<[event: string, text: string, transition: TransitionDefinition]> {
-  for (const [event, transition] of Object.entries(state.on ?? {})) yield [event, event, transition];
-  for (const [delay, transition] of Object.entries(state.after ?? {})) {
-    yield [`xstate.after.${delay}.${id}`, `after ${delay}`, transition];
+): Generator<[event: string, trigger: Trigger, transition: TransitionDefinition]> {
+  for (const [event, transition] of Object.entries(state.on ?? {})) {
+    yield [event, { kind: 'event', name: event }, transition];
   }
-  if (state.always) yield ['', 'always', state.always];
+  for (const [delay, transition] of Object.entries(state.after ?? {})) {
+    yield [`xstate.after.${delay}.${id}`, { kind: 'after', name: delay }, transition];
+  }
+  if (state.always) yield ['', { kind: 'always', name: '' }, state.always];
   const { invoke } = state;
   if (!invoke) return;
-  const actor = invoke.id ?? `0.${id}`;
-  if (invoke.onDone) yield [`xstate.done.actor.${actor}`, `done ${invoke.src}`, invoke.onDone];
-  if (invoke.onError) yield [`xstate.error.actor.${actor}`, `failed ${invoke.src}`, invoke.onError];
-}
-
-/** The name under which a guard or action is registered. */
-export function nameOf(ref: NamedRef): string {
-  return typeof ref === 'string' ? ref : ref.type;
+  const { src: name, id: actor = `0.${id}` } = invoke;
+  if (invoke.onDone) yield [`xstate.done.actor.${actor}`, { kind: 'done', name }, invoke.onDone];
+  if (invoke.onError) yield [`xstate.error.actor.${actor}`, { kind: 'failed', name }, invoke.onError];
 }
 
 /**

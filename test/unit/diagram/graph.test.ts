@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createMachine } from 'xstate';
 
-import { movesOf, stateTree } from '../../../src/server/inspect/graph.ts';
-import { redisLike } from './machines.ts';
+import { movesOf, stateTree } from '../../../src/diagram/graph.ts';
+import { redisLike } from '../inspect/machines.ts';
 
 describe('the transitions of a definition', () => {
   it('lead where XState leads them', () => {

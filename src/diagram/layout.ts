@@ -1,10 +1,12 @@
 import type { ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js';
 
-import { RedoubtError } from '../../core/errors.ts';
-import type { MachineDefinition } from '../../runtime/types.ts';
+import { RedoubtError } from '../core/errors.ts';
+import type { MachineDefinition } from '../runtime/types.ts';
+import { type Arrow, arrowsOf, isInside } from './arrow.ts';
 import { type Box, boxOf, columns, FONT, LINE_HEIGHT, textWidth } from './box.ts';
 import { runElk } from './elk.ts';
-import { isWithin, type Move, movesOf, parentOf, relativePath, type State, stateTree, walkStates } from './graph.ts';
+import { isWithin, type Move, movesOf, relativePath, type State, stateTree, walkStates } from './graph.ts';
+import type { Numbers } from './label.ts';
 
 export interface Point {
   readonly x: number;
@@ -45,12 +47,9 @@ export interface Layout {
   readonly arrows: readonly PlacedArrow[];
 }
 
-interface Arrow {
+interface DrawnArrow extends Arrow {
   readonly id: string;
-  readonly from: string;
-  readonly to: string;
   readonly source: string;
-  readonly moves: Move[];
 }
 
 // Every frame needs these of its own.
@@ -83,18 +82,19 @@ const OPTIONS = {
  *
  * Computes in a thread of its own for 0.2 to 0.4 s; keep the result.
  *
+ * @param numbers - given: everything is written out, with parameters, numbers and actions
  * @throws {RedoubtError} `ERR_MACHINE` when the layout fails or takes more than 10 s
  */
-export async function layoutMachine(definition: MachineDefinition): Promise<Layout> {
+export async function layoutMachine(definition: MachineDefinition, numbers?: Numbers): Promise<Layout> {
   const root = stateTree(definition);
-  const moves = movesOf(root, definition.id);
+  const moves = movesOf(root, definition.id, numbers);
   const boxes: Boxes = new Map(
     [...walkStates(root)].map((state) => {
       const inside = moves.filter((move) => move.from === state.path && isInside(move));
-      return [stateId(state.path), { state, box: boxOf(state, inside) }];
+      return [stateId(state.path), { state, box: boxOf(state, inside, numbers !== undefined) }];
     }),
   );
-  const arrows = groupMoves(root, moves);
+  const arrows = drawnArrows(root, moves);
   const graph: ElkNode = {
     id: 'picture',
     layoutOptions: OPTIONS,
@@ -114,22 +114,18 @@ function stateId(path: string): string {
   return `state:${path}`;
 }
 
-function groupMoves(root: State, moves: readonly Move[]): Arrow[] {
-  const arrows = new Map<string, Arrow>();
-  for (const state of walkStates(root)) {
-    if (state.initial === undefined) continue;
-    const source = `initial:${state.path}`;
-    arrows.set(source, { id: source, from: state.path, to: state.initial, source, moves: [] });
-  }
-  for (const move of moves) {
-    if (isInside(move)) continue;
-    const to = outermostAround(move.to, move.from);
-    const id = `${move.from}>${to}`;
-    const arrow = arrows.get(id) ?? { id, from: move.from, to, source: stateId(move.from), moves: [] };
-    arrow.moves.push(move);
-    arrows.set(id, arrow);
-  }
-  return [...arrows.values()];
+function drawnArrows(root: State, moves: readonly Move[]): DrawnArrow[] {
+  const starts = [...walkStates(root)].flatMap(({ path, initial }) => {
+    if (initial === undefined) return [];
+    const id = `initial:${path}`;
+    return [{ id, from: path, to: initial, source: id, moves: [] }];
+  });
+  const others = arrowsOf(moves.filter((move) => !isInside(move))).map((arrow, index) => ({
+    ...arrow,
+    id: `arrow:${index}`,
+    source: stateId(arrow.from),
+  }));
+  return [...starts, ...others];
 }
 
 /**
@@ -141,18 +137,6 @@ function isUpward({ from, to, moves }: Arrow, root: State): boolean {
   if (moves.length === 0 || isWithin(from, to)) return false;
   const order = [...walkStates(root)].map((state) => state.path);
   return order.indexOf(to) < order.indexOf(from);
-}
-
-/** Whether the move is written in its state's box, not drawn: it leads nowhere, or from a frame to a state in it. */
-function isInside({ from, to, internal }: Move): boolean {
-  return internal || (from !== to && isWithin(to, from));
-}
-
-/** The outermost state around `path` (or itself) that `from` is not in. */
-function outermostAround(path: string, from: string): string {
-  let around = path;
-  while (around !== '' && around !== from && !isWithin(from, parentOf(around))) around = parentOf(around);
-  return around;
 }
 
 function toNode(state: State, boxes: Boxes): ElkNode {
@@ -172,7 +156,7 @@ function toNode(state: State, boxes: Boxes): ElkNode {
   };
 }
 
-function toEdge(arrow: Arrow, upward: boolean): ElkExtendedEdge {
+function toEdge(arrow: DrawnArrow, upward: boolean): ElkExtendedEdge {
   const { id, to, source } = arrow;
   const lines = linesOf(arrow);
   const width = Math.max(0, ...lines.map((line) => textWidth(line, FONT.line))) + 8;
@@ -185,7 +169,7 @@ function linesOf({ to, moves }: Pick<Arrow, 'to' | 'moves'>): string[] {
   return columns(moves.map((move) => [move.label, relativePath(move.to, to)]));
 }
 
-function toLayout(picture: ElkNode, boxes: Boxes, arrows: readonly Arrow[]): Layout {
+function toLayout(picture: ElkNode, boxes: Boxes, arrows: readonly DrawnArrow[]): Layout {
   const states: PlacedState[] = [];
   const dots: Area[] = [];
   const visit = (node: ElkNode): void => {

@@ -1,4 +1,4 @@
-import type { MachineDefinition } from '../../runtime/types.ts';
+import type { MachineDefinition } from '../runtime/types.ts';
 import { FONT, LINE_HEIGHT, PADDING, tagWidth, textWidth } from './box.ts';
 import { escapeXml } from './escape.ts';
 import type { Move } from './graph.ts';
@@ -19,11 +19,16 @@ export async function drawMachine(definition: MachineDefinition): Promise<string
   return drawLayout(await layoutMachine(definition), definition.id);
 }
 
-/** The SVG text of a layout; pure. */
-export function drawLayout(layout: Layout, id: string): string {
+/**
+ * The SVG text of a layout; pure.
+ *
+ * @param behind - SVG that stands first, so that everything is drawn over it
+ */
+export function drawLayout(layout: Layout, id: string, behind: readonly string[] = []): string {
   const { width, height } = layout;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="machine" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="State machine ${escapeXml(id)}" data-machine="${escapeXml(id)}">`,
+    ...behind,
     ...layout.states.map(drawState),
     ...layout.dots.map(drawDot),
     ...layout.arrows.map(drawArrow),
