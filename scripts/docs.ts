@@ -1,21 +1,29 @@
 /**
- * Writes the reference pages that are made from the sources: docs/config.md and docs/errors.md.
+ * Writes the reference pages that are made from the sources: docs/config.md and docs/errors.md,
+ * the JSON Schemas of machine and configuration files, and the drawings of the machines.
  * With `--check` nothing is written, and the exit code is 1 where a page is not fresh.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { renderConfig, renderErrors } from './pages.ts';
+import { renderConfig, renderConfigSchema, renderErrors, renderMachineSchema } from './pages.ts';
+import { PICTURES } from './pictures.ts';
 
 const ROOT = new URL('../', import.meta.url);
-const PAGES = { 'docs/config.md': renderConfig, 'docs/errors.md': renderErrors };
+const PAGES = {
+  'docs/config.md': renderConfig,
+  'docs/errors.md': renderErrors,
+  'schema/machine.schema.json': renderMachineSchema,
+  'schema/config.schema.json': renderConfigSchema,
+  ...PICTURES,
+};
 
 const checking = process.argv.includes('--check');
 const stale: string[] = [];
 
 for (const [path, render] of Object.entries(PAGES)) {
   const file = fileURLToPath(new URL(path, ROOT));
-  const text = render();
+  const text = await render();
   if (text === readIfThere(file)) continue;
   stale.push(path);
   if (!checking) writeFileSync(file, text);

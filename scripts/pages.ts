@@ -1,5 +1,8 @@
+import { configJsonSchema } from '../src/config/json-schema.ts';
+import { loadConfig } from '../src/config/load.ts';
 import { type Group, type Leaf, SCHEMA, envName, isLeaf } from '../src/config/schema.ts';
 import { ERRORS } from '../src/core/errors.ts';
+import { machineJsonSchema } from '../src/runtime/json-schema.ts';
 
 const GENERATED = '<!-- Made by npm run docs; edit the source, not this page. -->';
 
@@ -30,6 +33,16 @@ export function renderErrors(): string {
     'Every call that Redoubt rejects rejects with a `RedoubtError`. Branch on `code`; `message` is for people; `details` holds facts, never a secret; `cause` is what the driver threw. *Retryable* says whether the same call may succeed later without a change. *Status* is what the HTTP server answers, as `application/problem+json`.',
     table(['Code', 'Message', 'What to do', 'Retryable', 'Status'], rows),
   ].join('\n\n')}\n`;
+}
+
+/** schema/machine.schema.json: of the shipped configuration, without anybody's extensions. */
+export function renderMachineSchema(): string {
+  return `${JSON.stringify(machineJsonSchema(loadConfig({ env: {} }).config), null, 2)}\n`;
+}
+
+/** schema/config.schema.json. */
+export function renderConfigSchema(): string {
+  return `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
 }
 
 function renderGroup(group: Group, prefix: string): string[] {

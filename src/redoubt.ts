@@ -62,9 +62,13 @@ export async function composeRedoubt(options: RedoubtOptions = {}): Promise<Comp
   const { config, files } = read();
   const extensions = await loadExtensions(config.runtime.extensions, process.cwd());
   const dir = options.machines ?? config.machines.dir;
-  const load = (next: Config): readonly MachineDefinition[] => loadCheckedMachines({ dir, config: next, extensions });
+  const log = options.logger ?? createLogger(config.log.level);
+  const load = (next: Config): readonly MachineDefinition[] =>
+    loadCheckedMachines({ dir, config: next, extensions }, ({ code, message, file, line }) =>
+      log.warn({ code, file, line }, `A machine file may not do what it seems to: ${message}`),
+    );
   const source: Source = { read, load, files, folders: machineFolders(dir) };
-  return new Composition(source, config, extensions, options.logger ?? createLogger(config.log.level), systemClock);
+  return new Composition(source, config, extensions, log, systemClock);
 }
 
 /** Where configuration and machines are read from, at the start and at each reload. */

@@ -119,8 +119,10 @@ function readLayer(file: string, findings: ConfigFinding[]): Record<string, unkn
     findings.push({ file, path: '', message: 'must hold one object' });
     return {};
   }
-  checkLayer(layer, SCHEMA, file, '', findings);
-  return layer as Record<string, unknown>;
+  // What editors go by, and no setting.
+  const { $schema: _, ...settings } = layer as Record<string, unknown>;
+  checkLayer(settings, SCHEMA, file, '', findings);
+  return settings;
 }
 
 function checkLayer(layer: object, group: Group, file: string, prefix: string, findings: ConfigFinding[]): void {

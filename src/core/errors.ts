@@ -105,6 +105,12 @@ export const ERRORS = {
     retryable: false,
     status: 500,
   },
+  ERR_SCRIPT: {
+    message: 'The script of a simulation has mistakes',
+    hint: 'Each line names the file, the path, what was found and what is allowed; docs/simulate.md describes scripts.',
+    retryable: false,
+    status: 500,
+  },
   ERR_EVENT: {
     message: 'The machine does not take this event from an operator',
     hint: 'Operator events are operator.isolate and operator.release.',

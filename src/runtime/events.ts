@@ -19,6 +19,13 @@ export const EVENTS = {
   'operator.release': 'An operator lets it be used again.',
 } as const;
 
+/** The events that carry `count`; a guard that asks for one is false on all others. */
+export const COUNTED_EVENTS: readonly string[] = [
+  'probe.passed',
+  'probe.slowed',
+  'probe.failed',
+] satisfies (keyof typeof EVENTS)[];
+
 /** The type of an event: one of Redoubt's own, or one that an extension has declared. */
 export type EventType = keyof typeof EVENTS | (string & {});
 

@@ -4,25 +4,22 @@ import { fileURLToPath } from 'node:url';
 
 import type { Config } from '../config/schema.ts';
 import { RedoubtError } from '../core/errors.ts';
+import { SourceError, placeOf, scanSource } from '../core/positions.ts';
 import { checkMachine } from './check/check.ts';
+import type { CheckCode, CheckFinding } from './check/codes.ts';
+import { checkTogether } from './check/together.ts';
 import type { Extensions } from './extensions.ts';
+import { type Finding, formatFinding, isError, locate } from './finding.ts';
 import { MACHINE_IDS } from './registry.ts';
 import type { MachineDefinition } from './types.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
-/** One mistake in a machine file. */
-export interface Finding {
-  readonly file: string;
-  /** Stable, kebab-case: `unknown-target`. */
-  readonly code: string;
-  /** Place in the machine: `states.available.on.redis.lost`. */
-  readonly path: string;
-  readonly message: string;
-}
+export type { Finding } from './finding.ts';
 
 export interface LoadedMachines {
   /** Those that could be read, findings or not. */
   readonly definitions: readonly MachineDefinition[];
+  /** Errors and warnings, file by file. */
   readonly findings: readonly Finding[];
 }
 
@@ -49,7 +46,7 @@ export function loadMachines(options: LoadMachinesOptions): LoadedMachines {
   const files = new Map(MACHINE_IDS.map((id) => [id as string, join(OWN_DIR, id + SUFFIX)]));
   if (dir !== '') {
     if (!existsSync(dir)) {
-      findings.push({ file: dir, code: 'no-folder', path: '', message: 'there is no such folder' });
+      findings.push(locate(dir, { code: 'no-folder', path: '', message: 'there is no such folder' }));
     } else {
       for (const name of readdirSync(dir).filter((entry) => entry.endsWith(SUFFIX))) {
         files.set(name.slice(0, -SUFFIX.length), join(dir, name));
@@ -57,27 +54,43 @@ export function loadMachines(options: LoadMachinesOptions): LoadedMachines {
     }
   }
   const ids = machineIdsOf(config, extensions);
-  const definitions = [...files].flatMap(([name, file]) => readMachine(name, file, ids, options, findings));
+  const read = [...files].flatMap(([name, file]) => {
+    const machine = readMachine(name, file, ids, options);
+    findings.push(...machine.findings);
+    return machine.definition ? [{ ...machine, file, definition: machine.definition }] : [];
+  });
   for (const id of ids.filter((wanted) => !files.has(wanted))) {
-    const file = join(dir || OWN_DIR, id + SUFFIX);
-    findings.push({
-      file,
-      code: 'missing-machine',
-      path: '',
-      message: 'there is no such file, but the machine is to run',
-    });
+    const message = 'there is no such file, but the machine is to run';
+    findings.push(locate(join(dir || OWN_DIR, id + SUFFIX), { code: 'missing-machine', path: '', message }));
+  }
+  const definitions = read.map(({ definition }) => definition);
+  // What machines mean together can be told only where each is sound by itself.
+  if (findings.some(isError)) return { definitions, findings };
+  for (const { machine, ...finding } of checkTogether(definitions)) {
+    const at = read.find(({ definition }) => definition.id === machine);
+    if (at) findings.push(locate(at.file, finding, at.source));
   }
   return { definitions, findings };
 }
 
-/** The same, for a start: @throws {RedoubtError} `ERR_MACHINE` naming every mistake at once. */
-export function loadCheckedMachines(options: LoadMachinesOptions): readonly MachineDefinition[] {
+/**
+ * The same, for a start: warnings keep nothing from it.
+ *
+ * @param onWarning - gets each of them
+ * @throws {RedoubtError} `ERR_MACHINE` naming every mistake at once
+ */
+export function loadCheckedMachines(
+  options: LoadMachinesOptions,
+  onWarning?: (warning: Finding) => void,
+): readonly MachineDefinition[] {
   const { definitions, findings } = loadMachines(options);
-  if (findings.length === 0) return definitions;
-  const lines = findings.map(
-    ({ file, path, code, message }) => `${file}: ${path ? `${path}: ` : ''}${message} [${code}]`,
-  );
-  throw new RedoubtError('ERR_MACHINE', { message: `\n  ${lines.join('\n  ')}`, findings: findings.length });
+  const errors = findings.filter(isError);
+  if (errors.length > 0) {
+    const lines = errors.map((finding) => formatFinding(finding));
+    throw new RedoubtError('ERR_MACHINE', { message: `\n  ${lines.join('\n  ')}`, findings: errors.length });
+  }
+  if (onWarning) findings.forEach(onWarning);
+  return definitions;
 }
 
 /** The folders whose files `loadMachines` reads. */
@@ -90,34 +103,50 @@ export function machineIdsOf(config: Config, extensions: Extensions): readonly s
   return [...MACHINE_IDS, ...Object.keys(config.runtime.redis), ...Object.keys(extensions.detectors ?? {})];
 }
 
+interface ReadMachine {
+  readonly definition?: MachineDefinition;
+  readonly findings: readonly Finding[];
+  readonly source?: Parameters<typeof locate>[2];
+}
+
 function readMachine(
   name: string,
   file: string,
   ids: readonly string[],
   { config, extensions }: LoadMachinesOptions,
-  findings: Finding[],
-): MachineDefinition[] {
-  const add = (code: string, path: string, message: string): number => findings.push({ file, code, path, message });
+): ReadMachine {
+  const whole = (code: CheckCode, message: string): ReadMachine => ({
+    findings: [locate(file, { code, path: '', message })],
+  });
+  let text = '';
+  let source: NonNullable<ReadMachine['source']>;
   let definition: MachineDefinition;
   try {
-    definition = JSON.parse(readFileSync(file, 'utf8')) as MachineDefinition;
+    text = readFileSync(file, 'utf8');
+    source = { text, scanned: scanSource(text, 'json') };
+    definition = JSON.parse(text) as MachineDefinition;
   } catch (error) {
-    add('not-json', '', `cannot be read: ${(error as Error).message}`);
-    return [];
+    const place = error instanceof SourceError ? placeOf(text, error.offset) : {};
+    const [finding] = whole('not-json', `cannot be read: ${(error as Error).message}`).findings;
+    return { findings: finding ? [{ ...finding, ...place }] : [] };
   }
   if (!ids.includes(name)) {
-    add(
-      'unknown-machine',
-      '',
-      `no machine of this name is run; the files are ${ids.map((id) => id + SUFFIX).join(', ')}`,
-    );
-    return [];
+    const files = ids.map((id) => id + SUFFIX).join(', ');
+    return whole('unknown-machine', `no machine of this name is run; the files are ${files}`);
   }
-  if (definition?.id !== name) {
-    add('wrong-id', 'id', `must be "${name}", as the file is named, found ${JSON.stringify(definition?.id)}`);
-    return [];
-  }
-  for (const { code, path, message } of checkMachine(definition, vocabularyOf(config, name, extensions)))
-    add(code, path, message);
-  return [definition];
+  const findings: CheckFinding[] = source.scanned.duplicates.map(({ path, first }) => {
+    const { line } = placeOf(text, first);
+    return { code: 'duplicate-key', path, message: `given twice; the first, in line ${line}, is lost: merge the two` };
+  });
+  // A machine under another's id would be run as that one; where it has none, its shape says so.
+  const id: unknown = definition?.id;
+  const isOther = id !== undefined && id !== name;
+  if (isOther) findings.push({ code: 'wrong-id', path: 'id', message: wrongId(name, id) });
+  else findings.push(...checkMachine(definition, vocabularyOf(config, name, extensions)));
+  const located = findings.map((finding) => locate(file, finding, source));
+  return { findings: located, source, ...(id === name ? { definition } : {}) };
+}
+
+function wrongId(name: string, found: unknown): string {
+  return `must be "${name}", as the file is named, found ${JSON.stringify(found)}`;
 }

@@ -4,7 +4,7 @@ import type { Documented, DocumentedNumber } from './documented.ts';
 import { EVENTS, TAGS } from './events.ts';
 import type { Extensions } from './extensions.ts';
 import { ACTIONS, ACTORS, GUARDS } from './registry.ts';
-import { delaysOf, policiesOf } from './section.ts';
+import { delaysOf, policiesOf, sectionOf } from './section.ts';
 
 /**
  * Everything that the definition of one machine may name, with what it means: what the check, the
@@ -22,6 +22,8 @@ export interface Vocabulary {
   /** Thresholds that guards take as `params.policy`. */
   readonly policies: Readonly<Record<string, DocumentedNumber>>;
   readonly backends: BackendTable;
+  /** Least stay out of use that the guard `recoverable` keeps. */
+  readonly dwellMs: number;
 }
 
 /** The vocabulary of a machine under a configuration and the user's own parts. */
@@ -36,6 +38,7 @@ export function vocabularyOf(config: Config, machine: string, extensions: Extens
     delays: delaysOf(config, machine),
     policies: policiesOf(config, machine),
     backends: backendTableOf(config),
+    dwellMs: sectionOf(config, machine).holdDown.dwellMs,
   };
 }
 

@@ -1,24 +1,30 @@
-import type { Vocabulary } from '../vocabulary.ts';
 import type { MachineDefinition } from '../types.ts';
-import { checkGraph } from './graph.ts';
+import type { Vocabulary } from '../vocabulary.ts';
+import { CODES, type CheckFinding } from './codes.ts';
+import { checkDead } from './dead.ts';
+import { graphOf } from './graph.ts';
+import { walkModel } from './model.ts';
 import { checkNames } from './names.ts';
+import { checkReach } from './reach.ts';
 import { checkShape } from './shape.ts';
-
-/** One mistake in a definition; the file is the caller's to add. */
-export interface CheckFinding {
-  readonly code: string;
-  readonly path: string;
-  readonly message: string;
-}
+import { checkTiming } from './timing.ts';
 
 /**
- * Finds what XState would let pass: first the shape, then the names, then the graph; a later look
- * is taken only at what the earlier one found sound.
+ * Finds what XState would let pass: the shape, the names, the graph, and at last a walk through the
+ * real machine; a later look is taken only at what the earlier ones found sound.
  */
 export function checkMachine(definition: MachineDefinition, vocabulary: Vocabulary): readonly CheckFinding[] {
-  for (const look of [checkShape, checkNames, checkGraph]) {
-    const findings = look(definition, vocabulary);
-    if (findings.length > 0) return findings;
-  }
-  return [];
+  const shape = checkShape(definition);
+  // Names can be looked up beside a misspelt key, but not in a text where an object should be.
+  if (shape.some(({ code }) => code !== 'unknown-key')) return shape;
+  const spelling = [...shape, ...checkNames(definition, vocabulary)];
+  if (spelling.length > 0) return spelling;
+  const graph = graphOf(definition, vocabulary);
+  const findings = [
+    ...checkReach(graph, vocabulary),
+    ...checkTiming(graph, vocabulary),
+    ...checkDead(graph, vocabulary),
+  ];
+  if (findings.some(({ code }) => CODES[code].severity === 'error')) return findings;
+  return [...findings, ...walkModel(graph, vocabulary).findings];
 }

@@ -49,6 +49,7 @@ export const CODES = {
   model: error('XState goes elsewhere than the graph of the file says.'),
   'undeclared-service': warning('No machine names a backend of the service, so it cannot be used.'),
   'never-fires': warning('The transition can never be taken.'),
+  'never-left': warning('A usable state is left by nothing, whatever the dependency does.'),
   flapping: warning('A dependency is left and used again sooner than the dwell time.'),
   ambiguous: warning('Two transitions are due at the same moment; only the order in the file decides.'),
   'numeric-delay': warning('A number stands where a name of the configuration is meant.'),

@@ -61,10 +61,12 @@ function nearestTarget(
   if (nodes.has(bare)) return absolute(bare);
   const leaf = names.find((name) => name.split('.').at(-1) === bare);
   if (leaf) return absolute(leaf);
-  const near = suggest(
-    target,
-    names.filter((name) => resolveTarget(nodes, definition, from, name)),
-  );
+  const around = from.keys
+    .slice(0, -1)
+    .map((key) => `${key}.`)
+    .join('');
+  const relative = names.filter((name) => name.startsWith(around)).map((name) => name.slice(around.length));
+  const near = suggest(target, relative);
   const far = suggest(bare, names);
   return near ?? (far === undefined ? undefined : absolute(far));
 }
@@ -95,13 +97,14 @@ function checkRef(
   add: Add,
 ): void {
   const { type, params = {} } = typeof ref === 'string' ? { type: ref } : ref;
-  if (!known(kind, type, Object.keys(registered), path, add)) return;
+  const namePath = typeof ref === 'string' ? path : `${path}.type`;
+  if (!known(kind, type, Object.keys(registered), namePath, add)) return;
   const { params: allowed = {}, required = [] } = registered[type] ?? {};
   for (const [name, value] of Object.entries(params)) {
     if (!known('parameter', name, Object.keys(allowed), `${path}.params`, add)) continue;
     const values = allowed[name] ?? [];
-    const kind = name === 'policy' ? name : 'value';
-    if (values.length > 0) known(kind, String(value), values, `${path}.params.${name}`, add);
+    const what = name === 'policy' ? name : 'value';
+    if (values.length > 0) known(what, String(value), values, `${path}.params.${name}`, add);
   }
   for (const name of required.filter((wanted) => !(wanted in params))) {
     const values = allowed[name] ?? [];

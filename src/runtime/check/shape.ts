@@ -13,6 +13,13 @@ type Shape =
   | { readonly later: () => Shape };
 
 const text: Shape = { is: (value) => typeof value === 'string', words: 'a text' };
+/** What `type` may say of a state. */
+export const STATE_KINDS = ['atomic', 'compound', 'parallel', 'final', 'history'] as const;
+const kind: Shape = {
+  is: (value) => (STATE_KINDS as readonly unknown[]).includes(value),
+  words: `one of ${STATE_KINDS.join(', ')}`,
+  fix: (value) => suggest(String(value), STATE_KINDS),
+};
 const flag: Shape = { is: (value) => typeof value === 'boolean', words: 'true or false' };
 const anything: Shape = { is: () => true, words: 'anything' };
 const texts: Shape = {
@@ -40,7 +47,7 @@ const invoke: Shape = {
   required: ['src'],
 };
 const stateKeys = {
-  type: text,
+  type: kind,
   initial: text,
   description: text,
   tags: texts,

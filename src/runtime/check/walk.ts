@@ -51,6 +51,11 @@ export function pathOf({ keys }: StateNode): string {
   return keys.map((key) => `states.${key}`).join('.');
 }
 
+/** Place of something that a state holds: `states.degraded.on.probe.failed`. */
+export function placeIn(node: StateNode, place: string): string {
+  return [pathOf(node), place].filter(Boolean).join('.');
+}
+
 /** Finds the state that a target names, as XState does: `#id.path`, `.child`, or a sibling and below. */
 export function resolveTarget(
   nodes: ReadonlyMap<string, StateNode>,
@@ -58,6 +63,8 @@ export function resolveTarget(
   from: StateNode,
   target: string,
 ): StateNode | undefined {
+  // Without a name in it the words below would find the root.
+  if (/^$|\.$|\.\./.test(target)) return undefined;
   if (target.startsWith('#')) {
     const [id, ...path] = target.slice(1).split('.');
     return id === definition.id ? nodes.get(path.join('.')) : undefined;
@@ -69,6 +76,13 @@ export function resolveTarget(
 
 /** The atomic states that are entered when `node` is. */
 export function entered(nodes: ReadonlyMap<string, StateNode>, node: StateNode): readonly StateNode[] {
+  // A history state brings back any of its siblings.
+  if (node.state.type === 'history' && node.parent) {
+    const siblings = [...nodes.values()].filter(
+      ({ parent, state }) => parent === node.parent && state.type !== 'history',
+    );
+    return siblings.flatMap((sibling) => entered(nodes, sibling));
+  }
   const children = Object.keys(node.state.states ?? {});
   if (children.length === 0) return [node];
   const first = node.state.type === 'parallel' ? children : [node.state.initial ?? ''];
@@ -76,4 +90,14 @@ export function entered(nodes: ReadonlyMap<string, StateNode>, node: StateNode):
     const child = nodes.get([...node.keys, key].join('.'));
     return child ? entered(nodes, child) : [];
   });
+}
+
+/** The tags of a state and of all around it. */
+export function tagsOf(atom: StateNode): ReadonlySet<string> {
+  return new Set(ancestry(atom).flatMap(({ state }) => state.tags ?? []));
+}
+
+/** A state and all around it, innermost first. */
+export function ancestry(node: StateNode): readonly StateNode[] {
+  return node.parent ? [node, ...ancestry(node.parent)] : [node];
 }

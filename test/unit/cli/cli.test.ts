@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -20,11 +20,6 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   const context = { env: {}, cwd: dir, version: '1.2.3' };
   const code = await runCli(args, { ...context, out: (text) => out.push(text), err: (text) => err.push(text) });
   return { code, out: out.join('\n'), err: err.join('\n') };
-}
-
-function file(name: string, text: string): string {
-  writeFileSync(join(dir, name), text);
-  return name;
 }
 
 describe('redoubt', () => {
@@ -56,47 +51,6 @@ describe('redoubt', () => {
 
   it('refuses a port that is none, before anything starts', async () => {
     expect(await run('serve', '--port', 'x')).toMatchObject({ code: 2, err: expect.stringContaining('--port') });
-  });
-});
-
-describe('redoubt check', () => {
-  it('finds nothing wrong in what is shipped', async () => {
-    expect(await run('check')).toMatchObject({ code: 0, out: expect.stringContaining('Nothing wrong') });
-  });
-
-  it('prints every mistake of a configuration and exits with 1', async () => {
-    const name = file('bad.json5', "{ cache: { tll: '5m', deadline: 250 } }");
-    const { code, out } = await run('check', '--config', name);
-    expect(code).toBe(1);
-    expect(out).toContain('bad.json5: cache.tll: unknown key (did you mean "cache.ttl"?)');
-    expect(out).toContain('bad.json5: cache.deadline: must be a duration');
-    expect(out).toContain('2 findings');
-  });
-
-  it('prints findings that a program can read with --json', async () => {
-    const name = file('bad2.json5', '{ cash: {} }');
-    const { code, out } = await run('check', name, '--json');
-    expect(code).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ ok: false, findings: [{ code: 'config', path: 'cash' }] });
-  });
-
-  it('prints every mistake of a machine file that is named', async () => {
-    const name = file('redis.machine.json', '{ "id": "redis", "initial": "nowhere", "states": { "a": {} } }');
-    const { code, out } = await run('check', name);
-    expect(code).toBe(1);
-    expect(out).toContain('redis.machine.json');
-  });
-
-  it('takes a path that does not exist for wrong usage', async () => {
-    expect(await run('check', 'nowhere')).toMatchObject({ code: 2 });
-  });
-
-  it('checks every machine and configuration of a folder, and refuses what it cannot check', async () => {
-    const { code, out } = await run('check', '.');
-    expect(code).toBe(1);
-    expect(out).toContain('bad.json5');
-    file('notes.txt', '');
-    expect(await run('check', 'notes.txt')).toMatchObject({ code: 2 });
   });
 });
 

@@ -9,7 +9,8 @@ import { SCHEMA, envName, isLeaf, walkSchema, type Group } from '../../../src/co
 
 const file = fileURLToPath(new URL('../../../config/default.json5', import.meta.url));
 const text = readFileSync(file, 'utf8');
-const shipped = JSON5.parse(text) as Record<string, unknown>;
+// Editors go by $schema; it is no setting.
+const { $schema: _, ...shipped } = JSON5.parse(text) as Record<string, unknown>;
 
 /** The paths that a file sets, in its order. */
 function pathsOf(node: object, group: Group, prefix = ''): string[] {
