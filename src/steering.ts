@@ -8,7 +8,7 @@ import type { Logger } from './observe/log.ts';
 import { ModeLog } from './observe/mode-log.ts';
 import type { EventType } from './runtime/events.ts';
 import type { Extensions } from './runtime/extensions.ts';
-import { type MachineNow, backendsOf, computeModes } from './runtime/modes.ts';
+import { type MachineNow, computeModes, isUsed } from './runtime/modes.ts';
 import { MachineRunner } from './runtime/runner.ts';
 import type { MachineDefinition, Transition } from './runtime/types.ts';
 
@@ -144,26 +144,17 @@ export class Steering {
   }
 
   #disengageUnlessUsed(id: string, control: Control): void {
-    if (this.#isUsed(id)) return;
+    if (isUsed(this.get(id), this.#options.backends)) return;
     this.#engaged.delete(id);
     control.disengage();
-  }
-
-  /** Usable, being reconciled, or named all the same by the present state of its own machine. */
-  #isUsed(id: string): boolean {
-    const { tags, definition, state } = this.get(id);
-    if (tags.has('usable') || tags.has('recovering')) return true;
-    const { backends } = this.#options;
-    return Object.values(backendsOf(definition, state)).some((names) =>
-      names.some((name) => backends[name]?.machine === id),
-    );
   }
 
   #applyModes(): void {
     const { backends, services, clock } = this.#options;
     const now = new Map<string, MachineNow>();
-    for (const [id, { definition, state, status, reason }] of this.runners) {
-      const engaged = this.#engaged.has(id) && this.#isUsed(id);
+    for (const [id, runner] of this.runners) {
+      const { definition, state, status, reason } = runner;
+      const engaged = this.#engaged.has(id) && isUsed(runner, backends);
       now.set(id, { definition, state, usable: status === 'up', engaged, reason });
     }
     const modes = computeModes(now, backends, this.#modes, clock.wallNow());

@@ -19,6 +19,18 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'Check the configuration and the machines',
     load: async () => (await import('./check.ts')).check,
   },
+  diagram: {
+    summary: 'Draw a machine as SVG, Mermaid, dot or JSON',
+    load: async () => (await import('./diagram.ts')).diagram,
+  },
+  schema: {
+    summary: 'Print the JSON Schema of machine or configuration files',
+    load: async () => (await import('./schema.ts')).schema,
+  },
+  simulate: {
+    summary: 'Run the machines against a scripted outage, on a simulated clock',
+    load: async () => (await import('./simulate.ts')).simulate,
+  },
   status: {
     summary: 'Show what the health of a running server says',
     load: async () => (await import('./status.ts')).status,

@@ -69,6 +69,12 @@ export const ERRORS = {
     retryable: true,
     status: 503,
   },
+  ERR_SESSION_CONFLICT: {
+    message: 'Another request changed the same session meanwhile, so the answer was withheld',
+    hint: 'Nothing of this request was saved. Send it again: it then starts from what the other one wrote.',
+    retryable: true,
+    status: 409,
+  },
   ERR_SESSION_SECRET: {
     message: 'Sessions need a secret',
     hint: 'Set SESSION_SECRET to one or more comma-separated values of at least 32 characters; the first one signs.',

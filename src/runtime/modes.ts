@@ -34,6 +34,21 @@ export function backendsOf(definition: MachineDefinition, state: string): Backen
 }
 
 /**
+ * Whether what a machine follows stays connected in its present state: usable, being reconciled, or
+ * named all the same by the machine's own state. Pure.
+ */
+export function isUsed(
+  machine: { readonly definition: MachineDefinition; readonly state: string; readonly tags: ReadonlySet<string> },
+  backends: BackendTable,
+): boolean {
+  const { definition, state, tags } = machine;
+  if (tags.has('usable') || tags.has('recovering')) return true;
+  return Object.values(backendsOf(definition, state)).some((names) =>
+    names.some((name) => backends[name]?.machine === definition.id),
+  );
+}
+
+/**
  * The modes of all services, out of the present states of all machines. Pure.
  *
  * A backend is usable where nothing can take it away (memory), where the machine it depends on is

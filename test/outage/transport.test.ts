@@ -80,6 +80,22 @@ describe('transport', () => {
     await rig.expectSound();
   });
 
+  it('fault 12: a link that is up and down five times a second is used and lost at most once or twice', async () => {
+    await using rig = await startRig();
+    await rig.becomes('available');
+    const before = (await rig.health()).machines['redis']?.transitions.length ?? 0;
+    const endsAt = performance.now() + 20_000;
+    while (performance.now() < endsAt) {
+      rig.hop.mode = rig.hop.mode === 'pass' ? 'refuse' : 'pass';
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    rig.hop.mode = 'pass';
+    const { machines } = await rig.health();
+    expect((machines['redis']?.transitions.length ?? 0) - before).toBeLessThanOrEqual(4);
+    await rig.becomes('available', 30_000);
+    await rig.expectSound();
+  });
+
   it('fault 13: without room for clients it waits patiently and opens no further connections', async () => {
     await using rig = await startRig({ hopMode: 'refuse' });
     await rig.becomes('degraded.unreachable', 3000);

@@ -13,7 +13,7 @@ describe('the Redis machine with its detector', () => {
     expect(rig.runner.status).toBe('up');
   });
 
-  it('is degraded at once where nothing listens, and available after the second passed probe', async () => {
+  it('is degraded at once where nothing listens, and available after the third passed probe', async () => {
     using rig = startRig();
     rig.weather = 'refused';
     await rig.clock.advance(10);
