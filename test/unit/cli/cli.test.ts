@@ -26,7 +26,7 @@ describe('redoubt', () => {
   it('lists its commands, and each has help of its own', async () => {
     const { code, out } = await run('--help');
     expect(code).toBe(0);
-    for (const command of ['serve', 'check', 'status']) {
+    for (const command of ['serve', 'check', 'simulate', 'diagram', 'schema', 'status']) {
       expect(out).toContain(command);
       const help = await run(command, '--help');
       expect(help.code).toBe(0);
