@@ -129,7 +129,7 @@ class Composition implements ComposedRedoubt {
     });
 
     this.cache = createCache(this.#partsOf('cache'));
-    this.sessions = createSessions(this.#partsOf('sessions'));
+    this.sessions = createSessions({ ...this.#partsOf('sessions'), instance });
     this.sockets = createSockets(this.#partsOf('sockets'));
     this.jobs = createJobs(this.#partsOf('jobs'));
     const services: readonly Service[] = [this.cache, this.sessions, this.sockets, this.jobs];
@@ -152,6 +152,7 @@ class Composition implements ComposedRedoubt {
     this.health = createHealth({
       ...reported,
       instance,
+      peers: () => this.sessions.peers,
       clock,
       draining: () => this.#draining,
       started: () => this.#steering.isSettled,

@@ -328,6 +328,18 @@ export const SCHEMA = {
     delays: delays('PostgreSQL'),
     holdDown: holdDown('PostgreSQL'),
   },
+  fleet: {
+    lease: {
+      doc: 'How long an instance believes Redis after a heartbeat through PostgreSQL; an instance that loses Redis waits so long before it acknowledges what only PostgreSQL has. The same on every instance.',
+      format: 'duration',
+      default: '600ms',
+    },
+    heartbeat: {
+      doc: 'Time between two heartbeats through PostgreSQL; a third of the lease or less.',
+      format: 'duration',
+      default: '150ms',
+    },
+  },
   cache: {
     deadline: {
       doc: 'Longest wait for Redis in one cache call; past it the call is answered from memory.',
@@ -380,6 +392,11 @@ export const SCHEMA = {
       doc: 'What becomes of a request whose session another request changed meanwhile: merge joins the two key by key and answers 409 only where both changed the same key; reject always answers 409.',
       format: ['merge', 'reject'],
       default: 'merge',
+    },
+    disjoint: {
+      doc: 'What an instance without PostgreSQL does while others may have only PostgreSQL: available works with Redis, then memory, and what it wrote is replayed; strict answers 503, so that no instance ever shows a session that is not the newest.',
+      format: ['available', 'strict'],
+      default: 'available',
     },
     pruneEvery: { doc: 'Time between two deletions of expired rows.', format: 'duration', default: '15m' },
     memoryMax: {

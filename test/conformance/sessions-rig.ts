@@ -118,9 +118,9 @@ export class SessionsRig implements AsyncDisposable {
   }
 
   /** Rows of the table, as PostgreSQL has them. */
-  async rows(): Promise<{ sid: string; sess: { v: number; box: string | null }; life: number }[]> {
-    const { rows } = await this.sql.query<{ sid: string; sess: { v: number; box: string | null }; life: number }>(
-      'select sid, sess, extract(epoch from expire - now()::timestamp)::float8 as life from session',
+  async rows(): Promise<{ sid: string; box: string | null; dead: boolean; life: number }[]> {
+    const { rows } = await this.sql.query<{ sid: string; box: string | null; dead: boolean; life: number }>(
+      'select sid, box, dead, extract(epoch from expire - now()::timestamp)::float8 as life from session',
     );
     return rows;
   }

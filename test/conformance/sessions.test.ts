@@ -160,7 +160,12 @@ describe('sessions through an outage', () => {
     await rig.save('sid', { user: 'ann' });
     await rig.inspect.flushall();
     expect((await rig.load('sid'))?.user).toBe('ann');
-    await eventually(async () => (await rig.records()).length === 1, { what: 'Redis filled again' });
+    const refilled = async (): Promise<boolean> => {
+      expect((await rig.load('sid'))?.user).toBe('ann');
+      return (await rig.records()).length === 1;
+    };
+    await eventually(refilled, { what: 'Redis filled again, under a new epoch' });
+    expect(rig.counters['epoch']).toBe(2);
   });
 
   it('fault 11: a write that Redis executes late, after a freeze, never wins', async () => {
@@ -261,6 +266,61 @@ describe('sessions through an outage', () => {
     expect(await rig.load('stranger')).toBeUndefined();
   });
 
+  it('are refused without PostgreSQL where the configuration is strict, as soon as the lease is over', async () => {
+    const rig = await startFull({ sessions: { disjoint: 'strict' } });
+    await rig.save('sid', { visits: 1 });
+    rig.postgresLost();
+    await expect(rig.save('sid', { visits: 2 })).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_SAVED', status: 503 });
+    const refused = async (): Promise<void> => {
+      await expect(rig.load('sid')).rejects.toMatchObject({ code: 'ERR_SESSION_UNKNOWN', status: 503 });
+    };
+    await eventually(refused);
+    await rig.postgresBack();
+    expect((await rig.load('sid'))?.visits).toBe(1);
+  });
+
+  it('bring to PostgreSQL what an instance without it wrote to Redis, although that instance is gone', async () => {
+    const database = await sharedDatabase();
+    const a = await startFull({ database });
+    await a.save('kept', { visits: 1 });
+    await a.save('ended', { user: 'ann' });
+    a.postgresLost();
+    await a.save('kept', { visits: 2 });
+    await a.destroy('ended');
+    // Only what lies in Redis is left of it: nothing of its journal is replayed.
+    a.redisLost();
+    const b = await startFull({ database, keyPrefix: a.keyPrefix });
+    expect((await b.load('kept'))?.visits).toBe(2);
+    expect(await b.load('ended')).toBeUndefined();
+    await b.inspect.flushall();
+    expect((await b.load('kept'))?.visits).toBe(2);
+    expect(await b.load('ended')).toBeUndefined();
+    expect((await b.rows()).filter(({ dead }) => dead)).toHaveLength(1);
+  });
+
+  it('leave PostgreSQL when they have expired, and tombstones with them', async () => {
+    const rig = await startFull({ sessions: { pruneEvery: '100ms', ttl: '1s' } });
+    await rig.save('short', { user: 'ann', cookie: { originalMaxAge: 1_000 } } as never);
+    await rig.save('ended', { user: 'ann', cookie: { originalMaxAge: 1_000 } } as never);
+    await rig.destroy('ended');
+    await rig.save('long', { user: 'ann' });
+    expect(await rig.rows()).toHaveLength(3);
+    await eventually(async () => (await rig.rows()).length === 1);
+    expect(await rig.load('long')).toBeDefined();
+  });
+
+  it('are read together: many requests of one session share a row, and of many sessions a statement', async () => {
+    const rig = await startRig();
+    await rig.postgresBack();
+    const sids = Array.from({ length: 50 }, (_, i) => `sid${i}`);
+    await Promise.all(sids.map((sid) => rig.save(sid, { user: sid })));
+    const before = await transactions(rig);
+    const found = await Promise.all([...sids, ...sids, ...sids].map((sid) => rig.load(sid)));
+    expect(found.map((data) => data?.user)).toEqual([...sids, ...sids, ...sids]);
+    // Two leave at once, the others share the next; heartbeats and this question take some too.
+    expect((await transactions(rig)) - before).toBeLessThan(30);
+  });
+
   it('are replayed to Redis by comparing versions where no PostgreSQL is configured', async () => {
     const rig = await startRig({ database: 'none' });
     await rig.redisBack();
@@ -321,7 +381,7 @@ describe('sessions of two instances', () => {
     seen.visits = 3;
     await b.save('sid', seen);
     expect(await a.load('sid')).toBeUndefined();
-    expect((await b.rows()).map(({ sess }) => sess.box)).toEqual([null]);
+    expect((await b.rows()).map(({ box, dead }) => [box, dead])).toEqual([[null, true]]);
   });
 
   it('move to the new epoch together when one of them comes back', async () => {
@@ -334,7 +394,38 @@ describe('sessions of two instances', () => {
     await a.save('sid', { visits: 2 });
     await a.redisBack();
     expect((await b.load('sid'))?.visits).toBe(2);
-    expect(b.counters['epoch']).toBe(a.counters['epoch']);
+    expect(a.counters['epoch']).toBe(2);
+    await eventually(() => b.counters['epoch'] === 2);
+  });
+
+  it('a logout that was cut off on its way to Redis is finished by the next one', async () => {
+    const database = await sharedDatabase();
+    const a = await startFull({ database });
+    const b = await startFull({ database, keyPrefix: a.keyPrefix });
+    await a.save('sid', { visits: 1 });
+    expect(await b.load('sid')).toBeDefined();
+    // As if the first instance had died between PostgreSQL and Redis.
+    await a.sql.query('update session set dead = true, box = null');
+    await b.destroy('sid');
+    expect(await a.load('sid')).toBeUndefined();
+    expect((await a.records()).filter((text) => !text.endsWith('|'))).toEqual([]);
+  });
+
+  it('a change that was cut off on its way to Redis is in nobody’s way for longer than one answer', async () => {
+    const database = await sharedDatabase();
+    const a = await startFull({ database });
+    const b = await startFull({ database, keyPrefix: a.keyPrefix });
+    await a.save('sid', { visits: 1 });
+    const [[key = '', old = ''] = []] = await readPairs(a);
+    expect(await b.load('sid')).toBeDefined();
+    await a.save('sid', { visits: 2 });
+    await a.inspect.set(key, old, 'PX', 60_000);
+    await eventually(async () => {
+      const data = (await b.load('sid'))!;
+      data.visits = 3;
+      await b.save('sid', data);
+    });
+    expect((await a.load('sid'))?.visits).toBe(3);
   });
 
   it('create the table together where there is none, with an expiry that connect-pg-simple understands', async () => {
@@ -360,6 +451,16 @@ describe('sessions of two instances', () => {
     expect((await rig.rows()).map(({ sid }) => sid)).toContain('old');
   });
 });
+
+/** Statements that PostgreSQL has run in this database. */
+async function transactions(rig: SessionsRig): Promise<number> {
+  await rig.sql.query('select pg_stat_force_next_flush()');
+  await rig.sql.query('select pg_stat_clear_snapshot()');
+  const { rows } = await rig.sql.query<{ n: number }>(
+    'select xact_commit::int as n from pg_stat_database where datname = current_database()',
+  );
+  return rows[0]?.n ?? 0;
+}
 
 async function readPairs(rig: SessionsRig): Promise<[key: string, value: string][]> {
   const keys = (await rig.inspect.keys(`${rig.keyPrefix}s:*`)).filter((key) => !key.endsWith('s:epoch'));

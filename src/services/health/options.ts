@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Service } from '../../core/mode.ts';
 import type { Revision } from '../../runtime/revision.ts';
 import type { Machines } from '../../runtime/types.ts';
+import type { HealthReport } from './types.ts';
 
 export interface HealthOptions {
   readonly config: Config;
@@ -14,6 +15,8 @@ export interface HealthOptions {
   readonly version: string;
   /** A name for this process; shown, so nothing secret. */
   readonly instance: string;
+  /** The other instances, as of the last heartbeat; default: none are known. */
+  readonly peers?: () => HealthReport['fleet'];
   readonly clock: Clock;
   /** `clock.now()` at the start of the process; default 0, where the system's own clock starts. */
   readonly startedAt?: number;

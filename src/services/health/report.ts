@@ -30,7 +30,7 @@ export function buildReport(options: HealthOptions): HealthReport {
     revision: revisionReport(options.revision()),
     machines: Object.fromEntries(machines.all.map((machine) => [machine.id, machineReport(machine)])),
     services,
-    fleet: [],
+    fleet: (options.peers?.() ?? []).map((peer) => ({ instance: peer.instance, blind: peer.blind })),
   };
 }
 

@@ -45,7 +45,11 @@ export interface HealthReport {
   readonly machines: Readonly<Record<string, MachineReport>>;
   readonly services: Readonly<Record<ServiceName, ServiceReport>>;
   /** The other instances, as far as this one knows. */
-  readonly fleet: readonly { readonly instance: string }[];
+  readonly fleet: readonly {
+    readonly instance: string;
+    /** It cannot bring its writes to Redis, so nobody reads sessions from there. */
+    readonly blind: boolean;
+  }[];
 }
 
 /** The health of `redoubt.health`. */

@@ -32,9 +32,10 @@ export class MemoryTier {
     return undefined;
   }
 
-  /** Keeps the record, unless the id was ended here: a slow reader must not bring it back. */
+  /** Keeps the record, unless a newer one or a logout is known: a slow reader must not bring the old one back. */
   keep(id: string, record: SessionRecord, lifeMs: number): void {
-    if (record.box !== null && this.get(id)?.box === null) return;
+    const held = this.get(id);
+    if (held && newerRecord(held, record) === held) return;
     this.#kept.set(id, { record, expiresAt: this.#clock.now() + lifeMs });
   }
 

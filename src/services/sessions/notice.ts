@@ -15,8 +15,12 @@ export function createCounts() {
     writes: 0,
     destroys: 0,
     touches: 0,
-    /** Writes that met another instance's newer one, or a logout. */
+    /** Writes that met a newer one of another request, or a logout. */
     conflicts: 0,
+    /** Of these, those that were joined with it. */
+    merged: 0,
+    /** Of these, those that were answered 409. */
+    rejected: 0,
     /** Cookies that nobody could look up. */
     unknown: 0,
     notSaved: 0,
@@ -36,10 +40,14 @@ export interface NoticeFacts {
   readonly journal: { readonly size: number; readonly unshared: number };
   /** How often the journal was full. */
   readonly refused: number;
+  /** This instance cannot bring its writes to Redis. */
+  readonly blind: boolean;
+  /** How many others cannot. */
+  readonly blindPeers: number;
 }
 
 /** The one sentence for people when sessions are less safe than they should be; `undefined` when all is well. */
-export function noticeOf({ mode, truth, journal, refused }: NoticeFacts): string | undefined {
+export function noticeOf({ mode, truth, journal, refused, blind, blindPeers }: NoticeFacts): string | undefined {
   if (mode === undefined) return undefined;
   const { size, unshared } = journal;
   if (mode.backend === 'memory' && mode.preferred !== 'memory') {
@@ -52,7 +60,12 @@ export function noticeOf({ mode, truth, journal, refused }: NoticeFacts): string
   if (truth === 'postgres' && !mode.usable.includes('postgres')) {
     return `PostgreSQL is out of use: sessions live in Redis, and ${size} changed ones wait to be replayed.`;
   }
-  return size > 0
-    ? `${size} changed sessions wait to be replayed; ${unshared} of them are held by this process alone.`
+  if (size > 0) {
+    return `${size} changed sessions wait to be replayed; ${unshared} of them are held by this process alone.`;
+  }
+  if (mode.backend !== 'redis') return undefined;
+  if (blind) return 'A write did not reach Redis: sessions are read from PostgreSQL until one does.';
+  return blindPeers > 0
+    ? `${blindPeers} other instances cannot reach Redis: sessions are read from PostgreSQL until they can.`
     : undefined;
 }

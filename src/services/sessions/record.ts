@@ -12,9 +12,11 @@ export interface SessionRecord {
 export type WriteResult =
   | { readonly status: 'stored' }
   /** It holds this version already, or a newer one. */
-  | { readonly status: 'conflict'; readonly version: number }
+  | { readonly status: 'conflict'; readonly held: SessionRecord }
   /** It holds a tombstone; only another tombstone may be written over it. */
   | { readonly status: 'dead' }
+  /** Not taken, and nobody reads this id there: Redis has lost its epoch, or has a newer one. */
+  | { readonly status: 'void' }
   /** Refused or unanswered: what the tier holds now is unknown. */
   | { readonly status: 'failed' }
   /** Not asked, because it is out of use. */
@@ -25,6 +27,9 @@ export function newerRecord(a: SessionRecord, b: SessionRecord): SessionRecord {
   if (a.box === null) return a;
   return b.box === null || b.version >= a.version ? b : a;
 }
+
+/** Ten years: what a store's own calendar can hold, whatever an application asks for. */
+const MAX_LIFE_MS = 10 * 365 * 86_400_000;
 
 /** The name of a session at rest. Who reads a backup must not find session ids that work as cookies. */
 export function recordId(sid: string): string {
@@ -38,7 +43,7 @@ export function recordId(sid: string): string {
  */
 export function lifeMsOf(session: SessionData, ttlMs: number, wallNow: number): number {
   const { originalMaxAge, expires } = session.cookie;
-  if (typeof originalMaxAge === 'number') return Math.max(1, originalMaxAge);
   const at = expires ? new Date(expires).getTime() : Number.NaN;
-  return Number.isNaN(at) ? ttlMs : Math.max(1, at - wallNow);
+  const lifeMs = typeof originalMaxAge === 'number' ? originalMaxAge : at - wallNow;
+  return Number.isNaN(lifeMs) ? ttlMs : Math.min(MAX_LIFE_MS, Math.max(1, lifeMs));
 }

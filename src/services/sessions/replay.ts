@@ -2,12 +2,14 @@ import { type Backoff, nextBackoffMs } from '../../core/backoff.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Journal, JournalEntry } from './memory-tier.ts';
 import type { Counts, Truth } from './notice.ts';
-import type { PostgresTier } from './postgres-tier.ts';
+import type { SessionRecord, WriteResult } from './record.ts';
 import type { SessionRecords } from './records.ts';
 import type { RedisTier } from './redis-tier.ts';
 
 // Enough to hide the round trips, few enough to leave the pool to requests.
 const PARALLEL = 6;
+/** Records that are looked for at a time. */
+const DRAIN = 100;
 const RETRY: Backoff = { baseMs: 250, maxMs: 5000 };
 
 export interface ReplayOptions {
@@ -15,7 +17,6 @@ export interface ReplayOptions {
   readonly random: () => number;
   readonly records: SessionRecords;
   readonly redis: RedisTier;
-  readonly postgres: PostgresTier;
   readonly journal: Journal;
   readonly counts: Counts;
   readonly truth: Truth;
@@ -50,6 +51,23 @@ export class Replayer {
     const results = await Promise.allSettled(Array.from({ length: PARALLEL }, work));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
+  }
+
+  /**
+   * Brings to PostgreSQL what instances without it wrote to Redis alone, one of them this or one that is gone.
+   *
+   * @throws what the tiers throw; what is left stays dirty
+   */
+  async drain(signal: AbortSignal): Promise<void> {
+    const { redis, records, counts } = this.#options;
+    for (let found = await redis.dirty(DRAIN); found.length > 0 && !signal.aborted; found = await redis.dirty(DRAIN)) {
+      for (const dirty of found) {
+        const { id, record, lifeMs } = dirty;
+        if (record) await records.exclusive(id, () => records.push(id, record, lifeMs));
+        await redis.clean(dirty);
+        counts.replayed += 1;
+      }
+    }
   }
 
   /** Tries again in the background, with backoff, until the journal is empty or its target is out of use. */
@@ -93,23 +111,22 @@ export class Replayer {
   }
 
   async #toPostgres(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
-    const { postgres, records, counts } = this.#options;
-    const held = await postgres.read(id);
-    if (held?.box === null) {
-      // Ended by another instance while this one waited.
-      records.keep(id, held, lifeMs);
-    } else if (held && record.box !== null && held.version >= record.version) {
-      if (held.version > record.version) counts.conflicts += 1;
-    } else {
-      await postgres.write(id, record, lifeMs);
-    }
+    const result = await this.#options.records.push(id, record, lifeMs);
+    this.#settle(id, record, lifeMs, result);
   }
 
   async #toRedis(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
-    const { redis, records, counts } = this.#options;
-    const result = await redis.write(id, record, lifeMs);
+    const result = await this.#options.redis.write(id, record, lifeMs);
     if (result.status === 'failed') throw new Error('The epoch moves faster than the journal is replayed');
+    this.#settle(id, record, lifeMs, result);
+  }
+
+  #settle(id: string, record: SessionRecord, lifeMs: number, result: WriteResult): void {
+    const { records, counts } = this.#options;
+    // Ended by another instance while this one waited.
     if (result.status === 'dead') records.keep(id, { version: record.version, box: null }, lifeMs);
-    if (result.status === 'conflict' && result.version > record.version) counts.conflicts += 1;
+    if (result.status !== 'conflict') return;
+    counts.conflicts += 1;
+    records.keep(id, result.held, lifeMs);
   }
 }

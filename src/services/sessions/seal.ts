@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 
 /** Seals session contents with AES-256-GCM, each bound to its session id. */
 export interface Sealer {
@@ -21,19 +21,22 @@ const CONTEXT = 'redoubt session seal 1';
  * @param secrets - at least one
  */
 export function createSealer(secrets: readonly string[]): Sealer {
-  const keys = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', CONTEXT, 32)));
-  const byId = new Map(keys.map((key) => [keyIdOf(key), key]));
+  const keys = secrets.map((secret) => {
+    const bytes = Buffer.from(hkdfSync('sha256', secret, '', CONTEXT, 32));
+    // As a key object: from bytes, each cipher imports its key anew, which is two thirds of a seal's time.
+    return { id: keyIdOf(bytes), key: createSecretKey(bytes) };
+  });
+  const byId = new Map(keys.map(({ id, key }) => [id, key]));
   const [first] = keys;
   if (first === undefined) throw new TypeError('createSealer needs a secret');
-  const firstId = keyIdOf(first);
 
   return {
     seal(sid, text) {
       const iv = randomBytes(IV_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', first, iv);
+      const cipher = createCipheriv('aes-256-gcm', first.key, iv);
       cipher.setAAD(Buffer.from(sid));
       const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-      return `${firstId}.${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')}`;
+      return `${first.id}.${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')}`;
     },
     open(sid, box) {
       const dot = box.indexOf('.');

@@ -2,34 +2,41 @@
 //
 // PostgreSQL is the truth, Redis only speed, memory the last resort. A session at rest is a record
 // { version, sealed box } or a tombstone, under a hash of its id; the version counts its writes.
+// docs/sessions.md gives the reasons; when Redis may be believed, fleet/fleet.ts says.
+//
+// Writing   Compare-and-set: a write carries the version after the one that its request read. PostgreSQL takes it if
+//           the row is older and no tombstone; then Redis does, under the epoch that PostgreSQL's own statement
+//           saw, never under a later one: there, something newer may have been and gone. Where another request was
+//           quicker, the two are joined key by key or the answer is 409. A tombstone is taken over everything.
+// Reading   Redis, where it is believed; a miss goes on to PostgreSQL, whose answer is final and fills Redis before
+//           it is given, so that the next reader finds nothing older there.
 //
 // Where a write goes        what acknowledges it          what is owed
-//   redis + postgres        both                          nothing
-//   postgres only           PostgreSQL                    if Redis was asked: its id is distrusted (not read from
-//                                                         Redis) until a stored write or the next epoch
-//   redis only              Redis                         a journal entry for PostgreSQL
+//   postgres + redis        both                          nothing
+//   postgres only           PostgreSQL, once we are       a raise of the epoch when Redis is back
+//                           listed as blind for a lease
+//   redis only              Redis                         a journal entry, and the id in Redis' dirty set: whoever
+//                                                         reaches both brings it to PostgreSQL, if we die too
 //   neither                 sealed memory                 a journal entry; lost if the process ends before replay
 //   no PostgreSQL at all    Redis, else sealed memory     a journal entry for Redis
 //
-// A read asks the usable tiers in the mode's order. A hit in Redis ends it; a miss goes on to
-// PostgreSQL, whose answer is final and refills Redis. Nobody answers: the journal, then memory, then
-// ERR_SESSION_UNKNOWN: never a silent new session. What this process acknowledged and a tier does not
-// show yet wins: its logouts always, its journal by version, and Redis never beats a version seen here.
+// Nobody answers a read: the journal, then memory, then ERR_SESSION_UNKNOWN: never a silent new session. What this
+// process acknowledged and a tier does not show yet wins: its logouts always, its journal by version.
 //
 // What moves it
-//   Redis lost         applyMode: no call waits for Redis any more.
-//   reconcile(redis)   journal → PostgreSQL; epoch + 1 in PostgreSQL; writes go to Redis too, under the new epoch;
-//                      the writes already under way end; the epoch is published in Redis, so that the other
-//                      instances move to it. Redis' keys carry the epoch: nothing from before is ever read, and
-//                      what Redis executes late is refused by version or epoch.
-//                      Without PostgreSQL: the epoch that Redis knows stays, the journal is replayed by
-//                      compare-and-set, and the raise is owed until PostgreSQL is back.
-//   reconcile(postgres) tables; writes go to PostgreSQL too; journal → PostgreSQL, tombstones and newer rows win;
-//                      an owed epoch is raised.
+//   Redis lost          applyMode: no call waits for Redis any more; we list ourselves as blind.
+//   reconcile(redis)    journal and dirty set → PostgreSQL; epoch + 1 where Redis may lack something: a write passed it
+//                       by, or its run id or its own copy of the epoch is not the one that PostgreSQL knows. Redis' keys
+//                       carry the epoch: nothing from before is ever read, and what Redis executes late changes nothing.
+//                       Without PostgreSQL: journal → Redis; the raise is owed.
+//   each heartbeat      the same check: a connection that broke may lead to another Redis, or to the same one with
+//                       an old snapshot; a Redis without its copy of the epoch was flushed.
+//   reconcile(postgres) tables, heartbeats; writes go to PostgreSQL too; journal → PostgreSQL.
 //
-// What it promises to one instance: no acknowledged write lost but those that only memory took (the notice
-// says so), no acknowledged logout undone, no silent new session while the answer is unknown.
-// Between instances PostgreSQL's side compares nothing yet: while Redis is out of use the last write wins.
+// What it promises: no acknowledged write lost but those that only memory took (the notice says so), no acknowledged
+// logout undone, no lost update without a 409, no silent new session while the answer is unknown.
+
+import { randomUUID } from 'node:crypto';
 
 import type { Store } from 'express-session';
 
@@ -37,14 +44,14 @@ import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
-import { type Epochs, createEpochs } from '../../fleet/epoch.ts';
+import { EPOCH_SQL, Fleet, type Peer } from '../../fleet/fleet.ts';
 import type { Logger } from '../../observe/log.ts';
 import { Journal, MemoryTier } from './memory-tier.ts';
 import { createMiddleware } from './middleware.ts';
 import { type Truth, createCounts, noticeOf } from './notice.ts';
 import { PostgresTier } from './postgres-tier.ts';
 import { SessionRecords } from './records.ts';
-import { RedisTier } from './redis-tier.ts';
+import { type RedisIdentity, RedisTier } from './redis-tier.ts';
 import { Replayer } from './replay.ts';
 import { type Sealer, createSealer } from './seal.ts';
 import { resolveSecrets } from './secrets.ts';
@@ -62,16 +69,22 @@ export interface SessionsOptions {
   readonly clock: Clock;
   /** Uniform in [0, 1); for jitter only, never for keys or ids. */
   readonly random: () => number;
+  /** A name for this process among all; default: a random one. */
+  readonly instance?: string;
+}
+
+/** Who takes part in the fleet, and knows the others. */
+export interface FleetMember {
+  /** The other instances, as of the last heartbeat. */
+  readonly peers: readonly Peer[];
 }
 
 /** Makes the session service; it opens nothing before the first mode is applied. */
-export function createSessions(options: SessionsOptions): Sessions & Service {
+export function createSessions(options: SessionsOptions): Sessions & Service & FleetMember {
   return new SessionService(options);
 }
 
-const EPOCH = 'sessions';
-
-class SessionService implements Sessions, Service {
+class SessionService implements Sessions, Service, FleetMember {
   readonly name = 'sessions';
   readonly #options: SessionsOptions;
   readonly #truth: Truth;
@@ -81,11 +94,14 @@ class SessionService implements Sessions, Service {
   readonly #journal: Journal;
   readonly #records: SessionRecords;
   readonly #replayer: Replayer;
-  readonly #epochs: Epochs;
+  readonly #fleet: Fleet;
+  readonly #ending = new AbortController();
   readonly #counts = createCounts();
   #mode: Mode | undefined;
   #keys: { readonly secrets: readonly string[]; readonly sealer: Sealer } | undefined;
-  #epochOwed = false;
+  /** PostgreSQL has what Redis has not, or Redis an epoch that PostgreSQL does not know. */
+  #raiseOwed = false;
+  #tending: Promise<void> | undefined;
   #pruneTimer: Timer | undefined;
   #closed = false;
 
@@ -100,10 +116,28 @@ class SessionService implements Sessions, Service {
       deadlineMs: sessions.deadlineMs,
       distrustMax: sessions.memoryMax,
     });
-    this.#postgres = new PostgresTier({ sql, table: sessions.table, clock });
+    this.#postgres = new PostgresTier({
+      sql,
+      table: sessions.table,
+      epochSql: EPOCH_SQL,
+      waitingMax: sessions.memoryMax,
+      // Where Redis is there to answer instead, nobody waits for the whole deadline of PostgreSQL.
+      deadlineMs: () =>
+        this.#records.takesWrites('redis')
+          ? Math.min(config.fleet.leaseMs, config.postgres.deadlineMs)
+          : config.postgres.deadlineMs,
+    });
     this.#memory = new MemoryTier(clock, sessions.memoryMax);
     this.#journal = new Journal(clock, sessions.memoryMax);
-    this.#epochs = createEpochs(sql);
+    this.#fleet = new Fleet({
+      sql,
+      clock,
+      instance: options.instance ?? randomUUID(),
+      leaseMs: config.fleet.leaseMs,
+      heartbeatMs: config.fleet.heartbeatMs,
+      statementMs: config.postgres.deadlineMs,
+    });
+    this.#fleet.onBeat(() => void this.#tend());
     const shared = {
       clock,
       redis: this.#redis,
@@ -119,14 +153,21 @@ class SessionService implements Sessions, Service {
       touchEveryMs: sessions.touchEveryMs,
       retryAfterMs: sessions.retryAfterMs,
       touchMax: sessions.memoryMax,
+      fleet: this.#fleet,
+      strict: sessions.disjoint === 'strict',
       onOwed: () => this.#replayer.schedule(),
+      onPassedBy: () => (this.#raiseOwed = true),
     });
     this.#replayer = new Replayer({
       ...shared,
       random,
       records: this.#records,
-      afterRetry: (signal) => this.#renewTrust(signal),
+      afterRetry: () => this.#renewTrust(),
     });
+  }
+
+  get peers(): readonly Peer[] {
+    return this.#fleet.view.peers;
   }
 
   middleware(options: SessionMiddlewareOptions = {}): ReturnType<Sessions['middleware']> {
@@ -140,9 +181,19 @@ class SessionService implements Sessions, Service {
   }
 
   applyMode(mode: Mode): void {
+    const hadRedis = this.#records.reads('redis');
     this.#mode = mode;
     this.#records.applyMode(mode);
-    if (this.#journal.size > 0 || this.#epochOwed) this.#replayer.schedule();
+    if (
+      hadRedis &&
+      !this.#records.reads('redis') &&
+      this.#records.reads('postgres') &&
+      this.#fleet.view.peers.length > 0
+    ) {
+      // Ahead of the next write, which then waits the shorter.
+      this.#fleet.blind().catch(() => undefined);
+    }
+    if (this.#journal.size > 0) this.#replayer.schedule();
     if (mode.usable.includes('postgres')) this.#schedulePrune();
   }
 
@@ -154,7 +205,9 @@ class SessionService implements Sessions, Service {
 
   report(): ServiceReport {
     const mode = this.#mode;
-    const notice = noticeOf({ mode, truth: this.#truth, journal: this.#journal, refused: this.#counts.journalRefused });
+    const { blind, peers } = this.#fleet.view;
+    const facts = { mode, truth: this.#truth, journal: this.#journal, refused: this.#counts.journalRefused };
+    const notice = noticeOf({ ...facts, blind, blindPeers: peers.filter((peer) => peer.blind).length });
     return {
       backend: mode?.backend ?? 'none',
       preferred: mode?.preferred ?? 'none',
@@ -163,6 +216,7 @@ class SessionService implements Sessions, Service {
       counters: {
         ...this.#counts,
         epoch: this.#redis.epoch,
+        ...this.#fleetCounters(),
         journal: this.#journal.size,
         memoryEntries: this.#memory.size,
         distrusted: this.#redis.distrusted,
@@ -173,13 +227,16 @@ class SessionService implements Sessions, Service {
   async close(signal: AbortSignal): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#ending.abort();
     this.#replayer.stop();
     this.#options.clock.clearTimeout(this.#pruneTimer);
+    await this.#tending;
     await this.#records.settled();
     if (this.#journal.size > 0 && this.#records.takesWrites(this.#truth)) {
       // What stays behind is said below.
       await this.#replayer.replay(this.#truth, signal).catch(() => undefined);
     }
+    await this.#fleet.leave();
     const lost = this.#journal.unshared;
     if (lost > 0) this.#options.log.warn({ sessions: lost }, 'Sessions that only this process held end with it');
   }
@@ -189,48 +246,96 @@ class SessionService implements Sessions, Service {
   }
 
   async #reconcileRedis(signal: AbortSignal): Promise<void> {
+    const identity = await this.#redis.identify();
     const stored = await this.#redis.storedEpoch();
     if (this.#truth === 'postgres' && this.#records.reads('postgres')) {
       await this.#replayer.replay('postgres', signal);
-      const floor = Math.max(stored, this.#redis.epoch);
-      const epoch = await this.#epochs.raise(EPOCH, floor, { signal });
-      this.#redis.adopt(epoch);
-      this.#epochOwed = false;
-      this.#records.admit('redis');
-      // Those under way may be for PostgreSQL alone; nobody may fill the new epoch before they are done.
+      await this.#believe(identity, stored, signal);
+      // Those under way may be for PostgreSQL alone; nobody may fill the epoch before they are done.
       await this.#records.settled();
-    } else {
-      this.#redis.adopt(stored);
-      this.#epochOwed = this.#truth === 'postgres';
-      this.#records.admit('redis');
-      await this.#replayer.replay('redis', signal);
-      if (this.#truth === 'redis') this.#redis.trustAll();
-      else this.#replayer.schedule();
+      return;
     }
-    await this.#redis.publishEpoch();
+    const known = this.#redis.epoch;
+    if (stored !== undefined) this.#redis.adopt(stored);
+    if (stored === undefined || stored < known) await this.#redis.raiseHere();
+    this.#raiseOwed = this.#truth === 'postgres';
+    this.#records.admit('redis');
+    identity.accept();
+    await this.#replayer.replay('redis', signal);
+    if (this.#truth === 'redis') this.#redis.trustAll();
+    else this.#replayer.schedule();
   }
 
   async #reconcilePostgres(signal: AbortSignal): Promise<void> {
+    await this.#fleet.join(signal);
     await this.#postgres.prepare({ signal });
-    await this.#epochs.prepare({ signal });
     this.#records.admit('postgres');
     await this.#replayer.replay('postgres', signal);
-    if (this.#epochOwed) await this.#renewEpoch(signal);
+    if (!this.#records.reads('redis')) return;
+    // Redis is the smaller matter here: where it fails now, the heartbeats go on with it.
+    await this.#tendOnce(signal).catch(() => undefined);
   }
 
-  /** After a replay: starts a new epoch when too many ids are distrusted to name them, or a raise is owed. */
-  async #renewTrust(signal: AbortSignal): Promise<void> {
-    if (!this.#redis.overflowed && !this.#epochOwed) return;
-    if (this.#truth === 'postgres') await this.#renewEpoch(signal);
+  /** After each heartbeat: makes sure that Redis is the one that the epoch is about, and holds what it should. */
+  #tend(): Promise<void> {
+    const both = this.#records.reads('redis') && this.#records.reads('postgres') && !this.#fleet.failing;
+    if (!both || this.#ending.signal.aborted) return Promise.resolve();
+    // A failure has been told to the detector, and the next heartbeat tries again.
+    this.#tending ??= this.#tendOnce(this.#ending.signal)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#tending = undefined;
+      });
+    return this.#tending;
+  }
+
+  async #tendOnce(signal: AbortSignal): Promise<void> {
+    const { isAccepted, lost, epoch } = this.#redis;
+    if (!isAccepted || lost || this.#raiseOwed || this.#fleet.isBlind || epoch !== this.#fleet.epoch) {
+      const identity = await this.#redis.identify();
+      await this.#believe(identity, await this.#redis.storedEpoch(), signal);
+    }
+    // Only then: without traffic of its own, this instance leaves Redis to the probes.
+    if (this.#fleet.missesPeer) await this.#replayer.drain(signal);
+  }
+
+  /** Takes Redis for what it says it is, under a new epoch where what it holds may not be everything. */
+  async #believe(identity: RedisIdentity, stored: number | undefined, signal: AbortSignal): Promise<void> {
+    const fleet = this.#fleet;
+    const redis = this.#redis;
+    await this.#replayer.drain(signal);
+    await fleet.refresh();
+    if (stored !== undefined) redis.adopt(stored);
+    const isSame = stored !== undefined && identity.runId === fleet.runId && redis.epoch <= fleet.epoch;
+    if (isSame && !fleet.isBlind && !this.#raiseOwed && !redis.lost) {
+      redis.adopt(fleet.epoch);
+    } else {
+      this.#raiseOwed = false;
+      redis.adopt(await fleet.raise(identity.runId, redis.epoch));
+      await redis.publishEpoch();
+    }
+    if (!this.#records.reads('redis')) this.#records.admit('redis');
+    // What is under way may have begun under the old epoch, and must not be passed by a reader.
+    await this.#records.settled();
+    identity.accept();
+  }
+
+  /** After a replay: a raise is owed when too many ids are distrusted to name them. */
+  async #renewTrust(): Promise<void> {
+    if (!this.#redis.overflowed) return;
     // Without PostgreSQL each distrusted id was in the journal, and has just been written again.
-    else this.#redis.trustAll();
+    if (this.#truth === 'redis') this.#redis.trustAll();
+    else this.#raiseOwed = true;
   }
 
-  async #renewEpoch(signal: AbortSignal): Promise<void> {
-    this.#redis.adopt(await this.#epochs.raise(EPOCH, this.#redis.epoch, { signal }));
-    this.#epochOwed = false;
-    // Redis may be gone again by now; its return raises the epoch once more.
-    if (this.#records.takesWrites('redis')) await this.#redis.publishEpoch().catch(() => undefined);
+  #fleetCounters(): Record<string, number> {
+    const { leaseMs, blind, peers } = this.#fleet.view;
+    return {
+      leaseMs,
+      blind: Number(blind),
+      peers: peers.length,
+      blindPeers: peers.filter((peer) => peer.blind).length,
+    };
   }
 
   #unlock(): { readonly secrets: readonly string[]; readonly sealer: Sealer } {
@@ -243,8 +348,8 @@ class SessionService implements Sessions, Service {
 
   #newStore(sealer: Sealer): SealedStore {
     const { config, clock, log } = this.#options;
-    const { ttlMs, touchEveryMs, retryAfterMs } = config.sessions;
-    const vault = createVault({ records: this.#records, counts: this.#counts, sealer, ttlMs, clock, log });
+    const { ttlMs, touchEveryMs, retryAfterMs, conflict } = config.sessions;
+    const vault = createVault({ records: this.#records, counts: this.#counts, sealer, ttlMs, clock, log, conflict });
     return new SealedStore({ vault, clock, touchEveryMs, retryAfterMs });
   }
 

@@ -4,12 +4,24 @@ import session, { type Session, type SessionData } from 'express-session';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 
+/** What a session was when a request got hold of it. */
+export interface Origin {
+  readonly version: number;
+  /** Its content, for telling what the request changed. */
+  readonly text: string;
+}
+
 /** What the store needs of the service: sessions by their id, opened. */
 export interface SessionVault {
   /** @throws {RedoubtError} `ERR_SESSION_UNKNOWN` */
-  read(sid: string): Promise<{ readonly data: SessionData; readonly version: number } | undefined>;
-  /** Writes the version after `base` and resolves to it. @throws {RedoubtError} `ERR_SESSION_NOT_SAVED` */
-  write(sid: string, base: number, data: SessionData): Promise<number>;
+  read(sid: string): Promise<{ readonly data: SessionData; readonly origin: Origin } | undefined>;
+  /**
+   * Writes what the request made of `origin`, joined with what others wrote meanwhile, and resolves to what
+   * is stored now. Without an origin it writes over whatever is there.
+   *
+   * @throws {RedoubtError} `ERR_SESSION_NOT_SAVED`, `ERR_SESSION_CONFLICT`
+   */
+  write(sid: string, origin: Origin | undefined, data: SessionData): Promise<Origin>;
   destroy(sid: string): Promise<void>;
   touch(sid: string, data: SessionData): Promise<void>;
 }
@@ -23,9 +35,9 @@ export interface SealedStoreOptions {
 
 interface Saved {
   readonly sid: string;
-  readonly print: string;
+  print: string;
   readonly at: number;
-  readonly done: Promise<void>;
+  done: Promise<void>;
   settled: boolean;
 }
 
@@ -34,11 +46,11 @@ type Callback = (error?: unknown) => void;
 /**
  * The express-session store. It never emits `disconnect`, which would take `req.session` away from handlers.
  *
- * A session's version travels beside the object, never in it, so that applications see their own data only.
+ * A session's origin travels beside the object, never in it, so that applications see their own data only.
  */
 export class SealedStore extends session.Store {
   readonly #options: SealedStoreOptions;
-  readonly #versions = new WeakMap<object, number>();
+  readonly #origins = new WeakMap<object, Origin>();
   readonly #saved = new WeakMap<object, Saved>();
   readonly #destroying = new Map<string, Promise<void>>();
 
@@ -50,16 +62,16 @@ export class SealedStore extends session.Store {
   override get(sid: string, callback: (error: unknown, data?: SessionData | null) => void): void {
     const read = async (): Promise<SessionData | null> => {
       const found = await this.#options.vault.read(sid);
-      if (found) this.#versions.set(found.data, found.version);
+      if (found) this.#origins.set(found.data, found.origin);
       return found?.data ?? null;
     };
     answer(read(), callback);
   }
 
   override createSession(req: Request, data: SessionData): Session & SessionData {
-    const version = this.#versions.get(data);
+    const origin = this.#origins.get(data);
     const made = super.createSession(req, data);
-    if (version !== undefined) this.#versions.set(made, version);
+    if (origin !== undefined) this.#origins.set(made, origin);
     return made;
   }
 
@@ -86,7 +98,7 @@ export class SealedStore extends session.Store {
 
   /** Whether this object came out of the store, as opposed to being a new session. */
   isLoaded(data: object): boolean {
-    return this.#versions.has(data) && !this.#saved.has(data);
+    return this.#origins.has(data) && !this.#saved.has(data);
   }
 
   /** Whether this object has been saved since it was made. */
@@ -102,11 +114,16 @@ export class SealedStore extends session.Store {
   #write(sid: string, data: SessionData): Promise<void> {
     const { vault, clock } = this.#options;
     const work = async (): Promise<void> => {
-      const version = await vault.write(sid, this.#versions.get(data) ?? 0, data);
-      this.#versions.set(data, version);
+      const mine = JSON.stringify(data);
+      const written = await vault.write(sid, this.#origins.get(data), data);
+      this.#origins.set(data, written);
+      if (written.text === mine) return;
+      takeOver(data, JSON.parse(mine) as SessionData, JSON.parse(written.text) as SessionData);
+      saved.print = printOf(data);
     };
+    const saved: Saved = { sid, print: printOf(data), at: clock.now(), done: Promise.resolve(), settled: false };
     const done = work().catch((error: unknown) => this.#refuse(error));
-    const saved: Saved = { sid, print: printOf(data), at: clock.now(), done, settled: false };
+    saved.done = done;
     this.#saved.set(data, saved);
     done.then(
       () => (saved.settled = true),
@@ -126,6 +143,16 @@ export class SealedStore extends session.Store {
   #refuse(error: unknown): never {
     if (isRedoubtError(error)) throw error;
     throw new RedoubtError('ERR_SESSION_NOT_SAVED', { retryAfterMs: this.#options.retryAfterMs }, { cause: error });
+  }
+}
+
+/** Shows in the request's own object what others changed, so that its next save does not take that for removed. */
+function takeOver(data: SessionData, mine: SessionData, stored: SessionData): void {
+  const [was, now] = [mine, stored] as unknown as [Record<string, unknown>, Record<string, unknown>];
+  for (const key of new Set([...Object.keys(was), ...Object.keys(now)])) {
+    if (key === 'cookie' || JSON.stringify(was[key]) === JSON.stringify(now[key])) continue;
+    if (key in now) Reflect.set(data, key, now[key]);
+    else Reflect.deleteProperty(data, key);
   }
 }
 

@@ -1,9 +1,11 @@
 import type { SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
+import { RedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
+import { mergeSessions } from './merge.ts';
 import type { Counts } from './notice.ts';
-import { lifeMsOf, recordId } from './record.ts';
+import { type SessionRecord, lifeMsOf, recordId } from './record.ts';
 import type { SessionRecords } from './records.ts';
 import type { Sealer } from './seal.ts';
 import type { SessionVault } from './store.ts';
@@ -16,13 +18,15 @@ export interface VaultOptions {
   readonly log: Logger;
   /** Life of a session whose cookie has no end of its own. */
   readonly ttlMs: number;
+  /** What becomes of a change whose session another request changed meanwhile. */
+  readonly conflict: 'merge' | 'reject';
 }
 
 /** One warning for all failures to open within this time: a wrong secret makes every request fail. */
 const BURST_MS = 60_000;
 
 /** Sessions in the clear on one side, sealed records under hashed ids on the other. */
-export function createVault({ records, sealer, counts, clock, log, ttlMs }: VaultOptions): SessionVault {
+export function createVault({ records, sealer, counts, clock, log, ttlMs, conflict }: VaultOptions): SessionVault {
   let quietUntil = 0;
   const lifeOf = (data: SessionData): number => lifeMsOf(data, ttlMs, clock.wallNow());
   const countFailure = (): void => {
@@ -35,6 +39,18 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs }: Vaul
     );
   };
 
+  /** What both made of it, as text. */
+  const join = (sid: string, base: string, data: SessionData, { box }: SessionRecord): string => {
+    const theirs = conflict === 'merge' && box !== null ? sealer.open(sid, box) : undefined;
+    const merged = theirs && mergeSessions(JSON.parse(base) as SessionData, data, JSON.parse(theirs) as SessionData);
+    if (!merged) {
+      counts.rejected += 1;
+      throw new RedoubtError('ERR_SESSION_CONFLICT');
+    }
+    counts.merged += 1;
+    return JSON.stringify(merged);
+  };
+
   return {
     async read(sid) {
       const id = recordId(sid);
@@ -43,11 +59,23 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs }: Vaul
       const text = sealer.open(sid, found.record.box);
       if (text === undefined) return void countFailure();
       const data = JSON.parse(text) as SessionData;
-      records.settleRead(id, found, lifeOf(data));
-      return { data, version: found.record.version };
+      await records.settleRead(id, found, lifeOf(data));
+      return { data, origin: { version: found.record.version, text } };
     },
-    write: (sid, base, data) =>
-      records.write(recordId(sid), base, sealer.seal(sid, JSON.stringify(data)), lifeOf(data)),
+    async write(sid, origin, data) {
+      let text = JSON.stringify(data);
+      const mine = JSON.parse(text) as SessionData;
+      const version = await records.write(recordId(sid), {
+        base: origin?.version,
+        box: sealer.seal(sid, text),
+        lifeMs: lifeOf(data),
+        rebase: (theirs) => {
+          text = join(sid, origin?.text ?? '{}', mine, theirs);
+          return sealer.seal(sid, text);
+        },
+      });
+      return { version, text };
+    },
     destroy: (sid) => records.destroy(recordId(sid)),
     touch: (sid, data) => records.touch(recordId(sid), lifeOf(data)),
   };

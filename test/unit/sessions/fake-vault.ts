@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
 
-import type { SessionVault } from '../../../src/services/sessions/store.ts';
+import type { Origin, SessionVault } from '../../../src/services/sessions/store.ts';
 
 /** Sessions in a Map, where each write waits until the test lets it go on or fail. */
 export class FakeVault implements SessionVault {
@@ -10,19 +10,20 @@ export class FakeVault implements SessionVault {
   gate: Promise<void> = Promise.resolve();
   failure: Error | undefined;
 
-  async read(sid: string): Promise<{ data: SessionData; version: number } | undefined> {
+  async read(sid: string): Promise<{ data: SessionData; origin: Origin } | undefined> {
     this.calls.push('read');
     if (this.failure) throw this.failure;
     const row = this.rows.get(sid);
-    return row && { data: JSON.parse(row.text) as SessionData, version: row.version };
+    return row && { data: JSON.parse(row.text) as SessionData, origin: row };
   }
 
-  async write(sid: string, base: number, data: SessionData): Promise<number> {
+  async write(sid: string, origin: Origin | undefined, data: SessionData): Promise<Origin> {
     this.calls.push('write');
     const text = JSON.stringify(data);
     await this.#pass();
-    this.rows.set(sid, { text, version: base + 1 });
-    return base + 1;
+    const row = { text, version: (origin?.version ?? 0) + 1 };
+    this.rows.set(sid, row);
+    return row;
   }
 
   async destroy(sid: string): Promise<void> {

@@ -38,7 +38,7 @@ function start(options: { env?: NodeJS.ProcessEnv; kind?: SqlBackend['kind'] } =
   return { sessions: createSessions(parts), clock, statements, config };
 }
 
-const isPrune = (text: string): boolean => text.startsWith('DELETE');
+const isPrune = (text: string): boolean => text.startsWith('delete');
 
 const save = (store: Store, sid: string, visits: number): Promise<void> =>
   new Promise((resolve, reject) => {

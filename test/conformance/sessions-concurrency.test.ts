@@ -1,0 +1,153 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { eventually } from '../support/eventually.ts';
+import { sharedDatabase } from '../support/postgres.ts';
+import { type TestRedis, startRedis } from '../support/redis.ts';
+import { type RigOptions, SessionsRig } from './sessions-rig.ts';
+
+let redis: TestRedis;
+const rigs: SessionsRig[] = [];
+const folders: string[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterEach(async () => {
+  for (const rig of rigs.splice(0)) await rig[Symbol.asyncDispose]();
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+afterAll(async () => {
+  await redis[Symbol.asyncDispose]();
+});
+
+async function startRig(options: Partial<RigOptions> & { readonly withRedis: boolean }): Promise<SessionsRig> {
+  const rig = await SessionsRig.start({ redis, ...options });
+  rigs.push(rig);
+  if (options.database !== 'none') await rig.postgresBack();
+  if (options.withRedis) await rig.redisBack();
+  return rig;
+}
+
+/** Two instances of one fleet. */
+async function startTwo(withRedis: boolean, sessions: object = {}): Promise<[SessionsRig, SessionsRig]> {
+  const database = await sharedDatabase();
+  const a = await startRig({ database, withRedis, sessions });
+  const b = await startRig({ database, withRedis, sessions, keyPrefix: a.keyPrefix });
+  return [a, b];
+}
+
+/** What ten parallel requests of one session make of it: 409 or an acknowledged change. */
+async function tenIncrements(rigsInTurn: readonly SessionsRig[]): Promise<{ acknowledged: number; refused: number }> {
+  const loaded = await Promise.all(
+    Array.from({ length: 10 }, async (_, i) => {
+      const rig = rigsInTurn[i % rigsInTurn.length]!;
+      return { rig, data: (await rig.load('sid'))! };
+    }),
+  );
+  const results = await Promise.allSettled(
+    loaded.map(({ rig, data }) => {
+      data.visits = (data.visits ?? 0) + 1;
+      return rig.save('sid', data);
+    }),
+  );
+  const refusals = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'ERR_SESSION_CONFLICT', status: 409 });
+  const acknowledged = results.filter(({ status }) => status === 'fulfilled').length;
+  return { acknowledged, refused: results.length - acknowledged };
+}
+
+const TIERS = { 'Redis and PostgreSQL': true, 'PostgreSQL alone': false };
+
+describe.each(Object.entries(TIERS))('concurrent requests of one session on %s', (_, withRedis) => {
+  it('ten parallel increments are acknowledged once and answered 409 nine times: none is lost in silence', async () => {
+    const [a, b] = await startTwo(withRedis);
+    await a.save('sid', { visits: 1 });
+    const { acknowledged, refused } = await tenIncrements([a, b]);
+    const { visits } = (await b.load('sid'))!;
+    expect(visits).toBe(1 + acknowledged);
+    expect(acknowledged + refused).toBe(10);
+    expect(acknowledged).toBeGreaterThan(0);
+  });
+
+  it('changes of different keys are joined, from what each request had read', async () => {
+    const [a, b] = await startTwo(withRedis);
+    await a.save('sid', { user: 'ann', visits: 1 });
+    const [mine, theirs] = [(await a.load('sid'))!, (await b.load('sid'))!];
+    mine.visits = 2;
+    delete theirs.user;
+    await Promise.all([a.save('sid', mine), b.save('sid', theirs)]);
+    const seen = (await a.load('sid'))!;
+    expect([seen.user, seen.visits]).toEqual([undefined, 2]);
+    expect((a.counters['merged'] ?? 0) + (b.counters['merged'] ?? 0)).toBe(1);
+  });
+
+  it('a joined session is shown to the request that saved it, and its next save loses nothing', async () => {
+    const [a, b] = await startTwo(withRedis);
+    await a.save('sid', { visits: 1 });
+    const [mine, theirs] = [(await a.load('sid'))!, (await b.load('sid'))!];
+    theirs.user = 'bea';
+    await b.save('sid', theirs);
+    mine.visits = 2;
+    await a.save('sid', mine);
+    expect(mine.user).toBe('bea');
+    mine.visits = 3;
+    await a.save('sid', mine);
+    expect(await b.load('sid')).toMatchObject({ user: 'bea', visits: 3 });
+  });
+
+  it('every conflict is answered 409 where the configuration says reject', async () => {
+    const [a, b] = await startTwo(withRedis, { conflict: 'reject' });
+    await a.save('sid', { user: 'ann', visits: 1 });
+    const [mine, theirs] = [(await a.load('sid'))!, (await b.load('sid'))!];
+    mine.visits = 2;
+    theirs.user = 'bea';
+    await a.save('sid', mine);
+    await expect(b.save('sid', theirs)).rejects.toMatchObject({ code: 'ERR_SESSION_CONFLICT' });
+    expect(await b.load('sid')).toMatchObject({ user: 'ann', visits: 2 });
+  });
+
+  it('a logout beats a slow request of the same session, 1,000 times out of 1,000', async () => {
+    const [a, b] = await startTwo(withRedis);
+    const race = async (i: number): Promise<boolean> => {
+      const sid = `race${i}`;
+      await a.save(sid, { visits: 1 });
+      const slow = (await b.load(sid))!;
+      slow.visits = 2;
+      // Both orders of arrival, and both instances as the one that ends it.
+      const writes = [() => (i % 4 < 2 ? a : b).destroy(sid), () => b.save(sid, slow)];
+      await Promise.all((i % 2 === 0 ? writes : writes.toReversed()).map((write) => write()));
+      return (await Promise.all([a.load(sid), b.load(sid)])).some((found) => found !== undefined);
+    };
+    let undone = 0;
+    for (let from = 0; from < 1000; from += 50) {
+      const results = await Promise.all(Array.from({ length: 50 }, (__, i) => race(from + i)));
+      undone += results.filter(Boolean).length;
+    }
+    expect(undone).toBe(0);
+  });
+});
+
+describe('sessions on the embedded PostgreSQL', () => {
+  it('compare and set as on a server: conflicts are found, joined or answered 409, and a logout wins', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'redoubt-sessions-'));
+    folders.push(folder);
+    const rig = await SessionsRig.start({ redis, database: `pglite:${folder}` });
+    rigs.push(rig);
+    // Its first start takes some seconds.
+    await eventually(() => rig.sql.probe(AbortSignal.timeout(1_000)), { withinMs: 40_000 });
+    await rig.postgresBack();
+    await rig.save('sid', { visits: 1 });
+    const { acknowledged } = await tenIncrements([rig]);
+    expect(acknowledged).toBe(1);
+    const slow = (await rig.load('sid'))!;
+    slow.visits = 9;
+    await rig.destroy('sid');
+    await rig.save('sid', slow);
+    expect(await rig.load('sid')).toBeUndefined();
+    expect((await rig.rows()).map(({ dead }) => dead)).toEqual([true]);
+  });
+});

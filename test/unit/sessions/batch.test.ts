@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+
+import { RedoubtError } from '../../../src/core/errors.ts';
+import { Batch } from '../../../src/services/sessions/batch.ts';
+
+/** Statements that wait for the test to answer them. */
+function start(options: { readonly parallel?: number; readonly waitingMax?: number } = {}) {
+  const statements: { readonly items: readonly string[]; readonly answer: PromiseWithResolvers<readonly string[]> }[] =
+    [];
+  const batch = new Batch<string, string>({
+    run: (items) => {
+      const answer = Promise.withResolvers<readonly string[]>();
+      statements.push({ items, answer });
+      return answer.promise;
+    },
+    keyOf: (item) => item.split('=')[0] ?? '',
+    parallel: options.parallel ?? 1,
+    size: 3,
+    waitingMax: options.waitingMax ?? 10,
+    bound: 'test.max',
+  });
+  const echo = async (i: number): Promise<void> => {
+    statements[i]?.answer.resolve(statements[i].items);
+    await new Promise(setImmediate);
+  };
+  return { batch, statements, echo };
+}
+
+describe('grouped statements', () => {
+  it('leave at once while one may, and then take all that waited', async () => {
+    const { batch, statements, echo } = start();
+    const answers = Promise.all(['a', 'b', 'c', 'd', 'e'].map((item) => batch.add(item)));
+    expect(statements.map(({ items }) => items)).toEqual([['a']]);
+    await echo(0);
+    await echo(1);
+    await echo(2);
+    expect(statements.map(({ items }) => items)).toEqual([['a'], ['b', 'c', 'd'], ['e']]);
+    expect(await answers).toEqual(['a', 'b', 'c', 'd', 'e']);
+  });
+
+  it('never hold two items of one key, and keep their order', async () => {
+    const { batch, statements, echo } = start();
+    const answers = Promise.all(['x', 'a=1', 'a=2', 'b=1'].map((item) => batch.add(item)));
+    for (let i = 0; i < 3; i += 1) await echo(i);
+    expect(statements.map(({ items }) => items)).toEqual([['x'], ['a=1', 'b=1'], ['a=2']]);
+    await answers;
+  });
+
+  it('are refused beyond the high-water mark, with the setting to raise', async () => {
+    const { batch, echo } = start({ waitingMax: 1 });
+    const answers = [batch.add('a'), batch.add('b')];
+    await expect(batch.add('c')).rejects.toMatchObject({ code: 'ERR_BACKPRESSURE', details: { bound: 'test.max' } });
+    await echo(0);
+    await echo(1);
+    expect(await Promise.all(answers)).toEqual(['a', 'b']);
+  });
+
+  it('end with the statement before them when that is not answered: nobody waits for a second deadline', async () => {
+    const { batch, statements } = start();
+    const answers = Promise.allSettled([batch.add('a'), batch.add('b')]);
+    statements[0]?.answer.reject(new RedoubtError('ERR_DEADLINE'));
+    expect((await answers).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(statements).toHaveLength(1);
+  });
+
+  it('are asked one by one when PostgreSQL refuses the group, so that one bad item harms nobody else', async () => {
+    const { batch, statements, echo } = start();
+    const first = batch.add('x');
+    const answers = Promise.allSettled([batch.add('good'), batch.add('bad')]);
+    await echo(0);
+    await first;
+    const refusal = new RedoubtError('ERR_POSTGRES_REPLY');
+    statements[1]?.answer.reject(refusal);
+    await new Promise(setImmediate);
+    await echo(2);
+    statements[3]?.answer.reject(refusal);
+    expect(await answers).toEqual([
+      { status: 'fulfilled', value: 'good' },
+      { status: 'rejected', reason: refusal },
+    ]);
+  });
+});
