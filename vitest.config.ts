@@ -10,6 +10,12 @@ const project = (name: string, options: object = {}) => ({
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    projects: [project('unit'), project('conformance', slow), project('outage', slow), project('browser', slow)],
+    projects: [
+      project('unit'),
+      project('conformance', slow),
+      project('outage', slow),
+      project('browser', slow),
+      project('consistency', { ...slow, testTimeout: 120_000 }),
+    ],
   },
 });
