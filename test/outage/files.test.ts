@@ -77,16 +77,10 @@ describe('changing only files', () => {
     });
     await using rig = await startRig({ args: ['--machines', dir] });
     await rig.becomes('available');
-    const send = (type: string): Promise<Response> =>
-      rig.server.fetch('/v1/machines/redis/events', {
-        method: 'POST',
-        body: JSON.stringify({ type }),
-        headers: { 'content-type': 'application/json' },
-      });
-    expect((await send('operator.isolate')).ok).toBe(true);
+    expect((await rig.operator('operator.isolate')).ok).toBe(true);
     const report = await rig.becomes('maintenance');
     expect(report.services.sessions.backend).toBe('memory');
-    expect((await send('operator.release')).ok).toBe(true);
+    expect((await rig.operator('operator.release')).ok).toBe(true);
     await rig.becomes('available');
     await rig.expectSound();
   });

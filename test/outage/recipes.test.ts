@@ -18,19 +18,11 @@ function cook(recipe: string, env: Record<string, string> = {}): Promise<Rig> {
   return startRig({ args, env });
 }
 
-function operator(rig: Rig, type: string): Promise<Response> {
-  return rig.server.fetch('/v1/machines/redis/events', {
-    method: 'POST',
-    body: JSON.stringify({ type }),
-    headers: { 'content-type': 'application/json' },
-  });
-}
-
 describe('recipes of docs/machines.md', () => {
   it('maintenance: an operator takes Redis out of use, it is not probed, and it ends by itself', async () => {
     await using rig = await cook('maintenance', { REDOUBT_RUNTIME_DELAYS: '{ maintenanceMax: "2s" }' });
     await rig.becomes('available');
-    await operator(rig, 'operator.isolate');
+    await rig.operator('operator.isolate');
     const report = await rig.becomes('maintenance');
     expect(report.services.sessions.backend).toBe('postgres');
     expect(report.machines['redis']?.nextProbeAt).toBeNull();
@@ -39,9 +31,9 @@ describe('recipes of docs/machines.md', () => {
     await rig.redis.restart({ empty: true });
     expect(await user.visit()).toBe(1);
     await rig.becomes('available');
-    await operator(rig, 'operator.isolate');
+    await rig.operator('operator.isolate');
     await rig.becomes('maintenance');
-    await operator(rig, 'operator.release');
+    await rig.operator('operator.release');
     await rig.becomes('available');
     expect(await user.visit()).toBe(2);
     await rig.expectSound();

@@ -39,14 +39,6 @@ function start(env: Record<string, string> = {}): Promise<Rig> {
 
 const revisionOf = async (rig: Rig) => (await rig.health()).revision;
 
-function operator(rig: Rig, type: string): Promise<Response> {
-  return rig.server.fetch('/v1/machines/redis/events', {
-    method: 'POST',
-    body: JSON.stringify({ type }),
-    headers: { 'content-type': 'application/json' },
-  });
-}
-
 describe('reload', () => {
   it('SIGHUP takes over a rebound backend and another threshold in the present state, without a transition', async () => {
     await using rig = await start();
@@ -74,7 +66,7 @@ describe('reload', () => {
     await rig.becomes('available');
     const { id } = await revisionOf(rig);
     edit('redis', ({ states }) => (states.available.on['redis.lost'].target = 'degradet'));
-    expect((await operator(rig, 'operator.reload')).status).toBe(202);
+    expect((await rig.operator('operator.reload')).status).toBe(202);
     const refused = await revisionOf(rig);
     expect(refused).toMatchObject({ id, source: 'start', refused: { source: 'operator' } });
     expect(refused.refused?.message).toContain('degraded');
@@ -84,7 +76,7 @@ describe('reload', () => {
     await rig.becomes('degraded.unreachable');
 
     edit('redis', ({ states }) => (states.available.on['redis.lost'].target = 'degraded.unreachable'));
-    await operator(rig, 'operator.reload');
+    await rig.operator('operator.reload');
     expect((await revisionOf(rig)).refused).toBeNull();
     expect(await (await rig.server.fetch('/metrics')).text()).toMatch(/^redoubt_reload_refused 0$/m);
     await rig.expectSound();
@@ -112,10 +104,10 @@ describe('reload', () => {
     });
     await using rig = await start();
     await rig.becomes('available');
-    await operator(rig, 'operator.isolate');
+    await rig.operator('operator.isolate');
     await rig.becomes('maintenance');
     cpSync(join(MACHINES, 'redis.machine.json'), join(machines, 'redis.machine.json'));
-    await operator(rig, 'operator.reload');
+    await rig.operator('operator.reload');
     const report = await rig.becomes('available');
     expect(report.machines['redis']?.transitions.some(({ event }) => event === 'definition.reloaded')).toBe(true);
     await rig.expectSound();
@@ -152,11 +144,7 @@ describe("users' own parts", () => {
     await eventually(async () => expect(await billing()).toBe('degraded.unreachable'));
     rig.server.signal('SIGUSR2');
     await eventually(async () => expect(await billing()).toBe('available'));
-    const paused = await rig.server.fetch('/v1/machines/billing/events', {
-      method: 'POST',
-      body: JSON.stringify({ type: 'billing.paused' }),
-      headers: { 'content-type': 'application/json' },
-    });
+    const paused = await rig.operator('billing.paused', 'billing');
     expect(paused.status).toBe(202);
     await eventually(async () => {
       const seen = (await rig.health()).machines['billing']?.transitions.map(({ to, event }) => `${event} ${to}`) ?? [];

@@ -28,6 +28,8 @@ export interface Rig extends AsyncDisposable {
   /** Waits until the Redis machine is in `state` or below it, and gives the report. */
   becomes(state: string, withinMs?: number): Promise<HealthReport>;
   user(): User;
+  /** Sends an operator's event to a machine. */
+  operator(type: string, machine?: string): Promise<Response>;
   /** What must hold after every fault: nothing crashed, one log line for each entry of the history. */
   expectSound(): Promise<void>;
 }
@@ -67,6 +69,12 @@ export async function startRig(start: RigStart = {}): Promise<Rig> {
           { withinMs, everyMs: 25, what: `Redis ${state}` },
         ),
       user: () => new User(server),
+      operator: (type, machine = 'redis') =>
+        server.fetch(`/v1/machines/${machine}/events`, {
+          method: 'POST',
+          body: JSON.stringify({ type }),
+          headers: { 'content-type': 'application/json' },
+        }),
       expectSound: async () => {
         expect(server.running).toBe(true);
         expect(server.stderr).not.toMatch(/Unhandled|Uncaught|Warning/);

@@ -87,7 +87,7 @@ function keepDrawings({ machines, log }: InspectOptions): () => Promise<Readonly
     for (const { id, definition } of machines.all) {
       if (drawn.has(id)) continue;
       try {
-        drawn.set(id, await drawMachine(definition)); // oxlint-disable-line no-await-in-loop
+        drawn.set(id, await drawMachine(definition));
       } catch (error) {
         log.warn({ machine: id, err: error }, 'The machine could not be drawn; /inspect lists its states instead');
       }
