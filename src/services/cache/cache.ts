@@ -31,7 +31,7 @@ import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { type ErrorCode, RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
-import { type Logger, errorFacts } from '../../observe/log.ts';
+import type { Logger } from '../../observe/log.ts';
 import { assertKey, graceMsOf, lifetimeMs } from './check.ts';
 import { type Payload, decodeValue, encodeValue } from './entry.ts';
 import { InFlight } from './in-flight.ts';
@@ -255,7 +255,7 @@ class CacheService implements Cache, Service {
     const { size } = this.#journal;
     if (this.#redis.engaged && (size > 0 || this.#replayer.epochDue)) {
       await this.#replayer.run(signal).catch((error: unknown) => {
-        const facts = { keys: this.#journal.size, err: errorFacts(error) };
+        const facts = { keys: this.#journal.size, err: error };
         this.#log.warn(facts, 'The cache stops before Redis has taken all of its writes');
       });
     } else if (size > 0) {

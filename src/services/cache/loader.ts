@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { SingleFlight } from '../../core/single-flight.ts';
-import { type Logger, errorFacts } from '../../observe/log.ts';
+import type { Logger } from '../../observe/log.ts';
 import { type Payload, decodeValue, encodeValue } from './entry.ts';
 import { InFlight } from './in-flight.ts';
 import type { MemoryTier } from './memory-tier.ts';
@@ -99,7 +99,7 @@ export class Loader {
     try {
       return encodeValue(value, this.#options.maxValueBytes);
     } catch (error) {
-      this.#options.log.warn({ err: errorFacts(error) }, 'A loaded value was not cached');
+      this.#options.log.warn({ err: error }, 'A loaded value was not cached');
       return undefined;
     }
   }
