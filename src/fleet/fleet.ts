@@ -88,7 +88,10 @@ export class Fleet {
   #heldUntil = 0;
   #listing: Promise<void> | undefined;
   #listedAt = 0;
+  #coveredFrom = Number.POSITIVE_INFINITY;
   #coveredUntil = 0;
+  /** Since when, and under which epoch, another instance was seen to be blind. */
+  #blindSeen: { readonly epoch: number; readonly at: number } | undefined;
   #missingUntil = 0;
 
   constructor(options: FleetOptions) {
@@ -130,6 +133,22 @@ export class Fleet {
     return now < this.#leaseUntil && now >= this.#heldUntil && !this.isBlind && !this.#peers.some(({ blind }) => blind);
   }
 
+  /**
+   * Whether it is certain that no instance believed Redis when a statement that saw `epoch` began, nor will before the
+   * next raise: what PostgreSQL alone knows may be shown then.
+   */
+  isCovered(epoch: number): boolean {
+    const now = this.#options.clock.now();
+    if (now >= this.#coveredFrom && now < this.#coveredUntil) return true;
+    // A listing ends only with a raise, so it still holds; and whoever had not read of it has lost its lease by now.
+    return this.#blindSeen?.epoch === epoch && now >= this.#blindSeen.at + this.#options.leaseMs;
+  }
+
+  /** Whether nobody may believe, or fill, what lies in Redis under this epoch yet. */
+  isHeld(epoch: number): boolean {
+    return epoch !== this.#epoch || this.#options.clock.now() < this.#heldUntil;
+  }
+
   /** Called after each heartbeat, answered or not. */
   onBeat(listener: () => void): void {
     this.#listeners.add(listener);
@@ -153,8 +172,8 @@ export class Fleet {
   see(epoch: number): void {
     if (epoch <= this.#epoch) return;
     this.#epoch = epoch;
-    // Whether it is believed yet, the next heartbeat says.
-    this.#leaseUntil = 0;
+    // Until when it is held, the next heartbeat says.
+    this.#heldUntil = Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -167,6 +186,7 @@ export class Fleet {
     if (this.#listing && this.#options.clock.now() < this.#coveredUntil) return this.#listing;
     const listing = this.#list();
     this.#listing = listing;
+    this.#coveredFrom = Number.POSITIVE_INFINITY;
     this.#coveredUntil = Number.POSITIVE_INFINITY;
     listing.catch(() => {
       if (this.#listing === listing) this.#listing = undefined;
@@ -185,8 +205,7 @@ export class Fleet {
     const { sql, clock, instance, leaseMs, statementMs } = this.#options;
     const values = [instance, NAME, floor, runId, leaseMs + statementMs];
     const { rows } = await sql.query<{ epoch: string | number; hold_ms: number }>(RAISE, values);
-    this.#listing = undefined;
-    this.#coveredUntil = 0;
+    this.#unlist();
     this.#epoch = Number(rows[0]?.epoch);
     this.#runId = runId;
     this.#heldUntil = clock.now() + (rows[0]?.hold_ms ?? 0);
@@ -211,6 +230,13 @@ export class Fleet {
     this.#listedAt = clock.now();
     this.#coveredUntil = sentAt + lengthMs * CLOCK_SHARE;
     if ((rows[0]?.others ?? 0) > 0) await sleep(clock, leaseMs, this.#ending.signal);
+    this.#coveredFrom = clock.now();
+  }
+
+  #unlist(): void {
+    this.#listing = undefined;
+    this.#coveredFrom = Number.POSITIVE_INFINITY;
+    this.#coveredUntil = 0;
   }
 
   #beat(): Promise<void> {
@@ -245,13 +271,15 @@ export class Fleet {
     if (this.#listing && sentAt > this.#listedAt) {
       if (listed) this.#coveredUntil = sentAt + leaseMs * LISTING_LEASES * CLOCK_SHARE;
       // Taken off by others, who thought that this instance was dead.
-      else if (this.#coveredUntil !== Number.POSITIVE_INFINITY) this.#listing = undefined;
+      else if (this.#coveredUntil !== Number.POSITIVE_INFINITY) this.#unlist();
     }
     // An answer from before a raise that is known already.
     if (Number(epoch) < this.#epoch) return;
     this.#epoch = Number(epoch);
     this.#runId = runId;
     this.#heldUntil = holdMs > 0 ? clock.now() + holdMs : 0;
+    if (!others.some(({ blind }) => blind)) this.#blindSeen = undefined;
+    else if (this.#blindSeen?.epoch !== this.#epoch) this.#blindSeen = { epoch: this.#epoch, at: clock.now() };
     this.#leaseUntil = sentAt + leaseMs * CLOCK_SHARE;
   }
 

@@ -1,13 +1,13 @@
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 
 export interface BatchOptions<Item, Result> {
-  /** One statement for all of them; its results are in the order of the items. */
+  /** One call for all of them; its results are in the order of the items. */
   readonly run: (items: readonly Item[]) => Promise<readonly Result[]>;
-  /** Two items of one key never share a statement; without it any two may. */
+  /** Two items of one key never share a call; without it any two may. */
   readonly keyOf?: (item: Item) => string;
-  /** Statements in flight. */
+  /** Calls in flight. */
   readonly parallel: number;
-  /** Most items of one statement. */
+  /** Most items of one call. */
   readonly size: number;
   /** High-water mark of the items that wait. */
   readonly waitingMax: number;
@@ -22,29 +22,36 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Groups concurrent calls into few statements: while all are in flight, later calls wait and share the next one.
+ * Groups the calls of one turn of the event loop into one; while all calls are in flight, later ones wait and share
+ * the next.
  *
- * A call never joins a statement that has left: that one may have looked before a write which the
- * caller already knows of.
+ * A call never joins one that has left: that one may have looked before a write which the caller already knows of.
  */
 export class Batch<Item, Result> {
   readonly #options: BatchOptions<Item, Result>;
   #waiting: Waiting<Item, Result>[] = [];
   #running = 0;
+  #gathering = false;
 
   constructor(options: BatchOptions<Item, Result>) {
     this.#options = options;
   }
 
-  /** @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the statement throws */
+  /** @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the call throws */
   add(item: Item): Promise<Result> {
-    const { waitingMax, bound } = this.#options;
+    const { waitingMax, bound, parallel } = this.#options;
     if (this.#waiting.length >= waitingMax) {
       return Promise.reject(new RedoubtError('ERR_BACKPRESSURE', { bound, limit: waitingMax }));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      this.#start();
+      if (this.#gathering || this.#running >= parallel) return;
+      this.#gathering = true;
+      // Behind everything that this turn of the loop still does: requests that came together leave together.
+      setImmediate(() => {
+        this.#gathering = false;
+        this.#start();
+      });
     });
   }
 
@@ -72,8 +79,8 @@ export class Batch<Item, Result> {
       const results = await this.#options.run(group.map(({ item }) => item));
       for (const [i, { resolve }] of group.entries()) resolve(results[i] as Result);
     } catch (error) {
-      const isMistake = isRedoubtError(error, 'ERR_POSTGRES_REPLY');
-      // One that PostgreSQL refuses must not take the others with it.
+      const isMistake = isRedoubtError(error, 'ERR_POSTGRES_REPLY') || isRedoubtError(error, 'ERR_REDIS_REPLY');
+      // One that the backend refuses must not take the others with it.
       if (isMistake && group.length > 1) await Promise.all(group.map((one) => this.#runAlone(one)));
       else for (const { reject } of group) reject(error);
       // Nobody waits for a second deadline behind one that has just passed.

@@ -39,6 +39,12 @@ export class MemoryTier {
     this.#kept.set(id, { record, expiresAt: this.#clock.now() + lifeMs });
   }
 
+  /** How long the record will be kept, in milliseconds; 0 for none. */
+  lifeMs(id: string): number {
+    const kept = this.#kept.peek(id);
+    return kept === undefined ? 0 : Math.max(0, kept.expiresAt - this.#clock.now());
+  }
+
   prolong(id: string, lifeMs: number): void {
     const record = this.get(id);
     if (record && record.box !== null) this.keep(id, record, lifeMs);

@@ -10,17 +10,14 @@ export interface SessionRecord {
 
 /** What a shared tier did with a write. */
 export type WriteResult =
-  | { readonly status: 'stored' }
-  /** It holds this version already, or a newer one. */
-  | { readonly status: 'conflict'; readonly held: SessionRecord }
-  /** It holds a tombstone; only another tombstone may be written over it. */
-  | { readonly status: 'dead' }
+  /** The version it has now: a tombstone takes the one after the version that it ended. */
+  | { readonly status: 'stored'; readonly version: number }
+  /** Not taken: what it holds is not older, or a tombstone. A tombstone that meets a tombstone is as good as stored. */
+  | { readonly status: 'held'; readonly held: SessionRecord }
   /** Not taken, and nobody reads this id there: Redis has lost its epoch, or has a newer one. */
   | { readonly status: 'void' }
   /** Refused or unanswered: what the tier holds now is unknown. */
-  | { readonly status: 'failed' }
-  /** Not asked, because it is out of use. */
-  | { readonly status: 'absent' };
+  | { readonly status: 'failed' };
 
 /** A logout always wins; then the higher version; of equals, `b`. */
 export function newerRecord(a: SessionRecord, b: SessionRecord): SessionRecord {

@@ -1,63 +1,22 @@
-import { createHash } from 'node:crypto';
-
 import type { Redis } from 'ioredis';
 
 import type { RedisBackend } from '../../backends/types.ts';
+import { Batch } from './batch.ts';
 import type { SessionRecord, WriteResult } from './record.ts';
+import { CLEAN, DIRTY, PUBLISH, WRITE, runScript } from './redis-scripts.ts';
 
-// KEYS: record, epoch, dirty set. ARGV: my epoch, version, box ('' for a tombstone), life in ms, dirty member or ''.
-// A write of an older epoch is refused, and so is one that is not newer than what is there; a
-// tombstone stays. A write that Redis executes late, after a freeze, therefore changes nothing.
-// A Redis that does not know the epoch has lost its data, and takes nothing before the next raise.
-const WRITE = `
-local epoch = tonumber(redis.call('GET', KEYS[2]) or '-1')
-if epoch < 0 then return {'lost', 0, ''} end
-if epoch > tonumber(ARGV[1]) then return {'fenced', epoch, ''} end
-local life = tonumber(ARGV[4])
-local text = ARGV[2] .. '|' .. ARGV[3]
-local held = redis.call('GET', KEYS[1])
-if held and held ~= text then
-  local bar = string.find(held, '|', 1, true)
-  if bar == #held then return {'dead', 0, ''} end
-  local version = tonumber(string.sub(held, 1, bar - 1))
-  if ARGV[3] == '' then life = math.max(life, redis.call('PTTL', KEYS[1]))
-  elseif version >= tonumber(ARGV[2]) then return {'conflict', version, held} end
-end
-redis.call('SET', KEYS[1], text, 'PX', life)
-if ARGV[5] ~= '' then redis.call('SADD', KEYS[3], ARGV[5]) end
-if epoch < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], ARGV[1]) end
-return {'stored', 0, ''}`;
-
-const PUBLISH = `
-local epoch = tonumber(redis.call('GET', KEYS[1]) or '-1')
-if epoch < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
-return math.max(epoch, tonumber(ARGV[1]))`;
-
-// KEYS: dirty set. ARGV: prefix, how many. Answers member, record, life in ms of each.
-const DIRTY = `
-local found = {}
-for _, member in ipairs(redis.call('SRANDMEMBER', KEYS[1], ARGV[2])) do
-  local key = ARGV[1] .. member
-  table.insert(found, member)
-  table.insert(found, redis.call('GET', key) or '')
-  table.insert(found, redis.call('PTTL', key))
-end
-return found`;
-
-// KEYS: dirty set, record. ARGV: member, what the record was when it was replayed.
-const CLEAN = `
-if (redis.call('GET', KEYS[2]) or '') == ARGV[2] then redis.call('SREM', KEYS[1], ARGV[1]) end
-return 1`;
-
-const WRITE_SHA = createHash('sha1').update(WRITE).digest('hex');
 const EPOCH_MOVES = 3;
+/** Requests of one turn of the event loop share a call; so many calls may be under way. */
+const PARALLEL = 16;
+/** A call of this size keeps Redis from others for less than a millisecond. */
+const GROUP = 128;
 
 export interface RedisTierOptions {
   readonly redis: RedisBackend;
   readonly keyPrefix: string;
   readonly deadlineMs: number;
-  /** Most ids that may be distrusted at a time. */
-  readonly distrustMax: number;
+  /** Most reads, and most writes, that wait for a call. */
+  readonly waitingMax: number;
 }
 
 /** Which Redis a connection leads to. */
@@ -86,6 +45,29 @@ export interface DirtyRecord {
   readonly lifeMs: number;
 }
 
+interface Read {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+/** What lay there, and the epoch that Redis knew at that moment; `undefined` where it knew none. */
+interface ReadAnswer {
+  readonly stored: number | undefined;
+  readonly text: string | null;
+}
+
+interface Write extends Read {
+  readonly record: SessionRecord;
+  readonly lifeMs: number;
+  readonly dirty: boolean;
+}
+
+/** A write's answer: stored, void, or the text that is held instead; and the epoch that Redis knew. */
+interface WriteAnswer {
+  readonly stored: number;
+  readonly answer: number | string;
+}
+
 /**
  * Sessions in Redis under `<prefix>s:<epoch>:<id>`, as `version|box`; nothing behind the bar is a tombstone.
  *
@@ -96,18 +78,20 @@ export class RedisTier {
   readonly #redis: RedisBackend;
   readonly #prefix: string;
   readonly #callOptions: { readonly deadlineMs: number };
-  readonly #distrusted = new Set<string>();
-  readonly #distrustMax: number;
-  #distrustAll = false;
+  readonly #reads: Batch<Read, ReadAnswer>;
+  readonly #writes: Batch<Write, WriteAnswer>;
   #epoch = 0;
+  #published = 0;
   #lost = false;
   #accepted: Redis | undefined;
 
-  constructor({ redis, keyPrefix, deadlineMs, distrustMax }: RedisTierOptions) {
+  constructor({ redis, keyPrefix, deadlineMs, waitingMax }: RedisTierOptions) {
     this.#redis = redis;
     this.#prefix = `${keyPrefix}s:`;
     this.#callOptions = { deadlineMs };
-    this.#distrustMax = distrustMax;
+    const shared = { parallel: PARALLEL, size: GROUP, waitingMax, bound: 'sessions.memoryMax' };
+    this.#reads = new Batch({ ...shared, run: (reads) => this.#readAll(reads) });
+    this.#writes = new Batch({ ...shared, run: (writes) => this.#writeAll(writes) });
   }
 
   /** Whether Redis was seen without its epoch: it has lost its data. */
@@ -128,6 +112,7 @@ export class RedisTier {
   async identify(): Promise<RedisIdentity> {
     const client = this.#redis.tryGetClient();
     this.#accepted = undefined;
+    this.#published = 0;
     const info = await this.#redis.call((asked) => asked.info('server'), this.#callOptions);
     const runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
     return { runId, accept: () => void (this.#accepted = client) };
@@ -137,48 +122,18 @@ export class RedisTier {
     return this.#epoch;
   }
 
-  get distrusted(): number {
-    return this.#distrusted.size;
-  }
-
-  /** Too many ids are distrusted to name them: nothing is read until the next epoch. */
-  get overflowed(): boolean {
-    return this.#distrustAll;
-  }
-
-  /** Whether what Redis holds of this id may be believed. */
-  trusts(id: string): boolean {
-    return !this.#distrustAll && !this.#distrusted.has(id);
-  }
-
-  /** A write of this id failed here and succeeded elsewhere: do not read it until the next epoch or a stored write. */
-  distrust(id: string): void {
-    if (this.#distrusted.size >= this.#distrustMax) this.#distrustAll = true;
-    else this.#distrusted.add(id);
-  }
-
-  /** Believes everything again: whatever was distrusted has been written again. */
-  trustAll(): void {
-    this.#distrusted.clear();
-    this.#distrustAll = false;
-  }
-
   /** Moves to a higher epoch, under which nothing old can be read; a lower one is ignored. */
   adopt(epoch: number): void {
-    if (epoch <= this.#epoch) return;
-    this.#epoch = epoch;
-    this.trustAll();
+    if (epoch > this.#epoch) this.#epoch = epoch;
   }
 
-  /** @param follow - goes on under a higher epoch that Redis knows; otherwise that is a miss */
+  /** @param follow - takes Redis' own word for the epoch, and goes on under it; otherwise another one is a miss */
   async read(id: string, follow: boolean): Promise<SessionRecord | undefined> {
     for (let move = 0; ; move += 1) {
       const epoch = this.#epoch;
-      const keys = [`${this.#prefix}epoch`, this.#key(epoch, id)];
-      const [stored, text] = await this.#redis.call((client) => client.mget(keys), this.#callOptions);
-      if (stored === null) this.#lost = true;
-      else this.adopt(Number(stored));
-      if (this.#epoch === epoch || (follow && move === EPOCH_MOVES)) return text ? parse(text) : undefined;
+      const { stored, text } = await this.#reads.add({ id, epoch });
+      const isLast = stored === undefined || stored <= epoch || move === EPOCH_MOVES;
+      if (follow ? isLast : stored !== undefined && stored <= epoch) return text ? parse(text) : undefined;
       if (!follow) return undefined;
     }
   }
@@ -195,22 +150,18 @@ export class RedisTier {
   ): Promise<WriteResult> {
     for (let move = 0; move < EPOCH_MOVES; move += 1) {
       const epoch = options.epoch ?? this.#epoch;
-      const member = options.dirty ? `${epoch}:${id}` : '';
-      const args = [epoch, record.version, record.box ?? '', Math.ceil(lifeMs), member].map(String);
-      const keys = [this.#key(epoch, id), `${this.#prefix}epoch`, `${this.#prefix}dirty`];
-      const [status, value, held] = await this.#redis.call(
-        (client) => runWrite(client, [...keys, ...args]),
-        this.#callOptions,
-      );
-      if (status === 'lost') this.#lost = true;
-      if (status === 'fenced') this.adopt(value);
-      // Whatever it answers, it holds this version or better now, or nothing that anybody reads.
-      if (status !== 'fenced') this.#distrusted.delete(id);
-      if (status === 'conflict') return { status, held: parse(held) };
-      if (options.epoch !== undefined) return { status: status === 'stored' || status === 'dead' ? status : 'void' };
-      if (status === 'lost') await this.raiseHere();
+      const { stored, answer } = await this.#writes.add({ id, record, lifeMs, epoch, dirty: options.dirty ?? false });
+      if (typeof answer === 'string') {
+        const held = parse(answer);
+        return held.box === null && record.box === null
+          ? { status: 'stored', version: held.version }
+          : { status: 'held', held };
+      }
+      if (options.epoch !== undefined && answer === 0) return { status: 'void' };
+      if (stored < 0) await this.raiseHere();
       // Another call may have moved us on meanwhile: then this write landed in a fenced epoch, and goes again.
-      else if (status !== 'fenced' && this.#epoch === epoch) return { status };
+      else if (answer === 1 && (options.epoch !== undefined || this.#epoch === epoch))
+        return { status: 'stored', version: record.version };
     }
     return { status: 'failed' };
   }
@@ -218,7 +169,7 @@ export class RedisTier {
   /** Some of the records that PostgreSQL has not got. */
   async dirty(limit: number): Promise<readonly DirtyRecord[]> {
     const found = (await this.#redis.call(
-      (client) => client.eval(DIRTY, 1, `${this.#prefix}dirty`, this.#prefix, String(limit)),
+      (client) => runScript(client, DIRTY, [`${this.#prefix}dirty`], [this.#prefix, String(limit)]),
       this.#callOptions,
     )) as (string | number)[];
     return Array.from({ length: found.length / 3 }, (_, i) => {
@@ -232,7 +183,7 @@ export class RedisTier {
   /** PostgreSQL has this record now; one that was changed since stays dirty. */
   async clean({ member, text }: DirtyRecord): Promise<void> {
     const keys = [`${this.#prefix}dirty`, `${this.#prefix}${member}`];
-    await this.#redis.call((client) => client.eval(CLEAN, 2, ...keys, member, text), this.#callOptions);
+    await this.#redis.call((client) => runScript(client, CLEAN, keys, [member, text]), this.#callOptions);
   }
 
   /** Prolongs what is there, and makes nothing that is not. */
@@ -249,13 +200,16 @@ export class RedisTier {
 
   /** After a raise: tells the other instances through Redis, and learns of a higher epoch. */
   async publishEpoch(): Promise<void> {
-    const epoch = this.#epoch;
-    const stored = await this.#redis.call(
-      (client) => client.eval(PUBLISH, 1, `${this.#prefix}epoch`, String(epoch)),
-      this.#callOptions,
-    );
+    await this.#publish(this.#epoch, 'given');
     this.#lost = false;
-    this.adopt(Number(stored));
+  }
+
+  /**
+   * Tells of an epoch that PostgreSQL knows; from then on nobody reads here under a lower one. A Redis that has lost its
+   * data is left without: nobody reads there anyway, and only a raise may heal it.
+   */
+  async announceEpoch(epoch: number): Promise<void> {
+    if (this.#published < epoch) await this.#publish(epoch, '');
   }
 
   /** Gives Redis a new epoch where PostgreSQL cannot be asked for one. */
@@ -264,19 +218,51 @@ export class RedisTier {
     await this.publishEpoch();
   }
 
+  async #publish(epoch: number, ifNone: '' | 'given'): Promise<void> {
+    const stored = await this.#redis.call(
+      (client) => runScript(client, PUBLISH, [`${this.#prefix}epoch`], [String(epoch), ifNone]),
+      this.#callOptions,
+    );
+    this.#see(Number(stored));
+  }
+
+  async #readAll(reads: readonly Read[]): Promise<readonly ReadAnswer[]> {
+    const keys = [`${this.#prefix}epoch`, ...reads.map(({ id, epoch }) => this.#key(epoch, id))];
+    const [epoch, ...texts] = await this.#redis.call((client) => client.mget(keys), this.#callOptions);
+    const stored = epoch === null || epoch === undefined ? undefined : Number(epoch);
+    this.#see(stored ?? -1);
+    return texts.map((text) => ({ stored, text }));
+  }
+
+  async #writeAll(writes: readonly Write[]): Promise<readonly WriteAnswer[]> {
+    const keys = [`${this.#prefix}epoch`, `${this.#prefix}dirty`];
+    const args: string[] = [];
+    for (const { id, record, lifeMs, epoch, dirty } of writes) {
+      keys.push(this.#key(epoch, id));
+      args.push(
+        `${epoch}`,
+        `${record.version}|${record.box ?? ''}`,
+        `${Math.ceil(lifeMs)}`,
+        dirty ? `${epoch}:${id}` : '',
+      );
+    }
+    const [stored = -1, ...answers] = (await this.#redis.call(
+      (client) => runScript(client, WRITE, keys, args),
+      this.#callOptions,
+    )) as [number, ...(number | string)[]];
+    this.#see(stored);
+    return answers.map((answer) => ({ stored, answer }));
+  }
+
+  /** Redis has told its epoch, or that it has none. */
+  #see(stored: number): void {
+    if (stored < 0) this.#lost = true;
+    this.#published = stored;
+    this.adopt(stored);
+  }
+
   #key(epoch: number, id: string): string {
     return `${this.#prefix}${epoch}:${id}`;
-  }
-}
-
-type ScriptReply = ['stored' | 'dead' | 'conflict' | 'fenced' | 'lost', number, held: string];
-
-async function runWrite(client: Redis, keysAndArgs: readonly string[]): Promise<ScriptReply> {
-  try {
-    return (await client.evalsha(WRITE_SHA, 3, ...keysAndArgs)) as ScriptReply;
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return (await client.eval(WRITE, 3, ...keysAndArgs)) as ScriptReply;
   }
 }
 

@@ -2,9 +2,10 @@ import { type Backoff, nextBackoffMs } from '../../core/backoff.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Journal, JournalEntry } from './memory-tier.ts';
 import type { Counts, Truth } from './notice.ts';
-import type { SessionRecord, WriteResult } from './record.ts';
+import type { SessionRecord } from './record.ts';
 import type { SessionRecords } from './records.ts';
 import type { RedisTier } from './redis-tier.ts';
+import type { SharedTiers } from './tiers.ts';
 
 // Enough to hide the round trips, few enough to leave the pool to requests.
 const PARALLEL = 6;
@@ -16,12 +17,11 @@ export interface ReplayOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly records: SessionRecords;
+  readonly tiers: SharedTiers;
   readonly redis: RedisTier;
   readonly journal: Journal;
   readonly counts: Counts;
   readonly truth: Truth;
-  /** Runs after each background replay; may reject. */
-  readonly afterRetry: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Brings what the journal holds to the tiers that missed it. */
@@ -72,8 +72,8 @@ export class Replayer {
 
   /** Tries again in the background, with backoff, until the journal is empty or its target is out of use. */
   schedule(): void {
-    const { clock, random, records, truth } = this.#options;
-    if (this.#timer !== undefined || this.#ending.signal.aborted || !records.takesWrites(truth)) return;
+    const { clock, random, tiers, truth } = this.#options;
+    if (this.#timer !== undefined || this.#ending.signal.aborted || !tiers.takesWrites(truth)) return;
     this.#timer = clock.setTimeout(() => void this.#retry(), nextBackoffMs(RETRY, this.#failures, random));
   }
 
@@ -85,10 +85,9 @@ export class Replayer {
 
   async #retry(): Promise<void> {
     const { signal } = this.#ending;
-    const { truth, journal, afterRetry } = this.#options;
+    const { truth, journal } = this.#options;
     try {
       await this.replay(truth, signal);
-      await afterRetry(signal);
       this.#failures = 0;
     } catch {
       // The backend has told the detector; if it trips, reconcile() replays instead of this timer.
@@ -111,22 +110,20 @@ export class Replayer {
   }
 
   async #toPostgres(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
-    const result = await this.#options.records.push(id, record, lifeMs);
-    this.#settle(id, record, lifeMs, result);
+    this.#settle(id, await this.#options.records.push(id, record, lifeMs), lifeMs);
   }
 
   async #toRedis(id: string, { record }: JournalEntry, lifeMs: number): Promise<void> {
     const result = await this.#options.redis.write(id, record, lifeMs);
     if (result.status === 'failed') throw new Error('The epoch moves faster than the journal is replayed');
-    this.#settle(id, record, lifeMs, result);
+    this.#settle(id, result.status === 'held' ? result.held : undefined, lifeMs);
   }
 
-  #settle(id: string, record: SessionRecord, lifeMs: number, result: WriteResult): void {
+  /** @param held - what stands there: another instance was quicker, or ended the session while this one waited */
+  #settle(id: string, held: SessionRecord | undefined, lifeMs: number): void {
+    if (held === undefined) return;
     const { records, counts } = this.#options;
-    // Ended by another instance while this one waited.
-    if (result.status === 'dead') records.keep(id, { version: record.version, box: null }, lifeMs);
-    if (result.status !== 'conflict') return;
     counts.conflicts += 1;
-    records.keep(id, result.held, lifeMs);
+    records.keep(id, held, lifeMs);
   }
 }

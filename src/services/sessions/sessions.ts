@@ -43,6 +43,7 @@ import type { Store } from 'express-session';
 import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
+import { RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import { EPOCH_SQL, Fleet, type Peer } from '../../fleet/fleet.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -56,6 +57,7 @@ import { Replayer } from './replay.ts';
 import { type Sealer, createSealer } from './seal.ts';
 import { resolveSecrets } from './secrets.ts';
 import { SealedStore } from './store.ts';
+import { SharedTiers } from './tiers.ts';
 import type { SessionMiddlewareOptions, Sessions } from './types.ts';
 import { createVault } from './vault.ts';
 
@@ -92,6 +94,7 @@ class SessionService implements Sessions, Service, FleetMember {
   readonly #postgres: PostgresTier;
   readonly #memory: MemoryTier;
   readonly #journal: Journal;
+  readonly #tiers: SharedTiers;
   readonly #records: SessionRecords;
   readonly #replayer: Replayer;
   readonly #fleet: Fleet;
@@ -114,16 +117,17 @@ class SessionService implements Sessions, Service, FleetMember {
       redis,
       keyPrefix: config.redis.keyPrefix,
       deadlineMs: sessions.deadlineMs,
-      distrustMax: sessions.memoryMax,
+      waitingMax: sessions.memoryMax,
     });
     this.#postgres = new PostgresTier({
       sql,
       table: sessions.table,
       epochSql: EPOCH_SQL,
+      expirySlackMs: sessions.touchEveryMs,
       waitingMax: sessions.memoryMax,
       // Where Redis is there to answer instead, nobody waits for the whole deadline of PostgreSQL.
       deadlineMs: () =>
-        this.#records.takesWrites('redis')
+        this.#tiers.takesWrites('redis')
           ? Math.min(config.fleet.leaseMs, config.postgres.deadlineMs)
           : config.postgres.deadlineMs,
     });
@@ -138,31 +142,39 @@ class SessionService implements Sessions, Service, FleetMember {
       statementMs: config.postgres.deadlineMs,
     });
     this.#fleet.onBeat(() => void this.#tend());
-    const shared = {
-      clock,
+    const strict = sessions.disjoint === 'strict';
+    const notSaved = (): RedoubtError =>
+      new RedoubtError('ERR_SESSION_NOT_SAVED', { retryAfterMs: sessions.retryAfterMs });
+    const shared = { clock, counts: this.#counts, truth: this.#truth };
+    this.#tiers = new SharedTiers({
+      ...shared,
       redis: this.#redis,
       postgres: this.#postgres,
-      journal: this.#journal,
-      counts: this.#counts,
-      truth: this.#truth,
-    };
+      fleet: this.#fleet,
+      strict,
+      notSaved,
+      onPassedBy: () => (this.#raiseOwed = true),
+    });
     this.#records = new SessionRecords({
       ...shared,
+      tiers: this.#tiers,
       memory: this.#memory,
+      journal: this.#journal,
       ttlMs: sessions.ttlMs,
       touchEveryMs: sessions.touchEveryMs,
       retryAfterMs: sessions.retryAfterMs,
       touchMax: sessions.memoryMax,
-      fleet: this.#fleet,
-      strict: sessions.disjoint === 'strict',
+      strict,
+      notSaved,
       onOwed: () => this.#replayer.schedule(),
-      onPassedBy: () => (this.#raiseOwed = true),
     });
     this.#replayer = new Replayer({
       ...shared,
       random,
+      tiers: this.#tiers,
       records: this.#records,
-      afterRetry: () => this.#renewTrust(),
+      redis: this.#redis,
+      journal: this.#journal,
     });
   }
 
@@ -181,15 +193,10 @@ class SessionService implements Sessions, Service, FleetMember {
   }
 
   applyMode(mode: Mode): void {
-    const hadRedis = this.#records.reads('redis');
+    const hadRedis = this.#tiers.reads('redis');
     this.#mode = mode;
-    this.#records.applyMode(mode);
-    if (
-      hadRedis &&
-      !this.#records.reads('redis') &&
-      this.#records.reads('postgres') &&
-      this.#fleet.view.peers.length > 0
-    ) {
+    this.#tiers.applyMode(mode);
+    if (hadRedis && !this.#tiers.reads('redis') && this.#tiers.reads('postgres') && this.#fleet.view.peers.length > 0) {
       // Ahead of the next write, which then waits the shorter.
       this.#fleet.blind().catch(() => undefined);
     }
@@ -219,7 +226,6 @@ class SessionService implements Sessions, Service, FleetMember {
         ...this.#fleetCounters(),
         journal: this.#journal.size,
         memoryEntries: this.#memory.size,
-        distrusted: this.#redis.distrusted,
       },
     };
   }
@@ -232,7 +238,7 @@ class SessionService implements Sessions, Service, FleetMember {
     this.#options.clock.clearTimeout(this.#pruneTimer);
     await this.#tending;
     await this.#records.settled();
-    if (this.#journal.size > 0 && this.#records.takesWrites(this.#truth)) {
+    if (this.#journal.size > 0 && this.#tiers.takesWrites(this.#truth)) {
       // What stays behind is said below.
       await this.#replayer.replay(this.#truth, signal).catch(() => undefined);
     }
@@ -248,7 +254,7 @@ class SessionService implements Sessions, Service, FleetMember {
   async #reconcileRedis(signal: AbortSignal): Promise<void> {
     const identity = await this.#redis.identify();
     const stored = await this.#redis.storedEpoch();
-    if (this.#truth === 'postgres' && this.#records.reads('postgres')) {
+    if (this.#truth === 'postgres' && this.#tiers.reads('postgres')) {
       await this.#replayer.replay('postgres', signal);
       await this.#believe(identity, stored, signal);
       // Those under way may be for PostgreSQL alone; nobody may fill the epoch before they are done.
@@ -259,26 +265,25 @@ class SessionService implements Sessions, Service, FleetMember {
     if (stored !== undefined) this.#redis.adopt(stored);
     if (stored === undefined || stored < known) await this.#redis.raiseHere();
     this.#raiseOwed = this.#truth === 'postgres';
-    this.#records.admit('redis');
+    this.#tiers.admit('redis');
     identity.accept();
     await this.#replayer.replay('redis', signal);
-    if (this.#truth === 'redis') this.#redis.trustAll();
-    else this.#replayer.schedule();
+    if (this.#truth === 'postgres') this.#replayer.schedule();
   }
 
   async #reconcilePostgres(signal: AbortSignal): Promise<void> {
     await this.#fleet.join(signal);
     await this.#postgres.prepare({ signal });
-    this.#records.admit('postgres');
+    this.#tiers.admit('postgres');
     await this.#replayer.replay('postgres', signal);
-    if (!this.#records.reads('redis')) return;
+    if (!this.#tiers.reads('redis')) return;
     // Redis is the smaller matter here: where it fails now, the heartbeats go on with it.
     await this.#tendOnce(signal).catch(() => undefined);
   }
 
   /** After each heartbeat: makes sure that Redis is the one that the epoch is about, and holds what it should. */
   #tend(): Promise<void> {
-    const both = this.#records.reads('redis') && this.#records.reads('postgres') && !this.#fleet.failing;
+    const both = this.#tiers.reads('redis') && this.#tiers.reads('postgres') && !this.#fleet.failing;
     if (!both || this.#ending.signal.aborted) return Promise.resolve();
     // A failure has been told to the detector, and the next heartbeat tries again.
     this.#tending ??= this.#tendOnce(this.#ending.signal)
@@ -314,18 +319,10 @@ class SessionService implements Sessions, Service, FleetMember {
       redis.adopt(await fleet.raise(identity.runId, redis.epoch));
       await redis.publishEpoch();
     }
-    if (!this.#records.reads('redis')) this.#records.admit('redis');
+    if (!this.#tiers.reads('redis')) this.#tiers.admit('redis');
     // What is under way may have begun under the old epoch, and must not be passed by a reader.
     await this.#records.settled();
     identity.accept();
-  }
-
-  /** After a replay: a raise is owed when too many ids are distrusted to name them. */
-  async #renewTrust(): Promise<void> {
-    if (!this.#redis.overflowed) return;
-    // Without PostgreSQL each distrusted id was in the journal, and has just been written again.
-    if (this.#truth === 'redis') this.#redis.trustAll();
-    else this.#raiseOwed = true;
   }
 
   #fleetCounters(): Record<string, number> {
@@ -363,7 +360,7 @@ class SessionService implements Sessions, Service, FleetMember {
 
   async #prune(): Promise<void> {
     // A failure has been told to the detector, and the next round deletes the same rows.
-    if (this.#records.reads('postgres')) await this.#postgres.prune().catch(() => undefined);
+    if (this.#tiers.reads('postgres')) await this.#postgres.prune().catch(() => undefined);
     this.#pruneTimer = undefined;
     this.#schedulePrune();
   }

@@ -55,12 +55,12 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs, confli
     async read(sid) {
       const id = recordId(sid);
       const found = await records.read(id);
-      if (found === undefined || found.record.box === null) return undefined;
-      const text = sealer.open(sid, found.record.box);
+      if (found === undefined || found.box === null) return undefined;
+      const text = sealer.open(sid, found.box);
       if (text === undefined) return void countFailure();
       const data = JSON.parse(text) as SessionData;
-      await records.settleRead(id, found, lifeOf(data));
-      return { data, origin: { version: found.record.version, text } };
+      records.keep(id, found, lifeOf(data));
+      return { data, origin: { version: found.version, text } };
     },
     async write(sid, origin, data) {
       let text = JSON.stringify(data);

@@ -21,34 +21,54 @@ function start(options: { readonly parallel?: number; readonly waitingMax?: numb
   });
   const echo = async (i: number): Promise<void> => {
     statements[i]?.answer.resolve(statements[i].items);
-    await new Promise(setImmediate);
+    await turn();
   };
   return { batch, statements, echo };
 }
 
+/** The end of this turn of the event loop, when what came in it leaves. */
+const turn = (): Promise<void> => new Promise(setImmediate);
+
 describe('grouped statements', () => {
-  it('leave at once while one may, and then take all that waited', async () => {
+  it('leave together with all that came in the same turn, and then take all that waited', async () => {
     const { batch, statements, echo } = start();
-    const answers = Promise.all(['a', 'b', 'c', 'd', 'e'].map((item) => batch.add(item)));
-    expect(statements.map(({ items }) => items)).toEqual([['a']]);
-    await echo(0);
-    await echo(1);
-    await echo(2);
-    expect(statements.map(({ items }) => items)).toEqual([['a'], ['b', 'c', 'd'], ['e']]);
-    expect(await answers).toEqual(['a', 'b', 'c', 'd', 'e']);
+    const first = [batch.add('a'), batch.add('b')];
+    expect(statements).toEqual([]);
+    await turn();
+    const later = ['c', 'd', 'e', 'f'].map((item) => batch.add(item));
+    await turn();
+    expect(statements.map(({ items }) => items)).toEqual([['a', 'b']]);
+    for (let i = 0; i < 3; i += 1) await echo(i);
+    expect(statements.map(({ items }) => items)).toEqual([['a', 'b'], ['c', 'd', 'e'], ['f']]);
+    expect(await Promise.all([...first, ...later])).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+  });
+
+  it('are so many at a time, and no more', async () => {
+    const { batch, statements, echo } = start({ parallel: 2 });
+    const answers: Promise<string>[] = [];
+    for (const item of ['a', 'b', 'c']) {
+      answers.push(batch.add(item));
+      await turn();
+    }
+    expect(statements.map(({ items }) => items)).toEqual([['a'], ['b']]);
+    for (let i = 0; i < 3; i += 1) await echo(i);
+    expect(await Promise.all(answers)).toEqual(['a', 'b', 'c']);
   });
 
   it('never hold two items of one key, and keep their order', async () => {
     const { batch, statements, echo } = start();
-    const answers = Promise.all(['x', 'a=1', 'a=2', 'b=1'].map((item) => batch.add(item)));
-    for (let i = 0; i < 3; i += 1) await echo(i);
-    expect(statements.map(({ items }) => items)).toEqual([['x'], ['a=1', 'b=1'], ['a=2']]);
+    const answers = Promise.all(['a=1', 'a=2', 'b=1'].map((item) => batch.add(item)));
+    await turn();
+    for (let i = 0; i < 2; i += 1) await echo(i);
+    expect(statements.map(({ items }) => items)).toEqual([['a=1', 'b=1'], ['a=2']]);
     await answers;
   });
 
   it('are refused beyond the high-water mark, with the setting to raise', async () => {
     const { batch, echo } = start({ waitingMax: 1 });
-    const answers = [batch.add('a'), batch.add('b')];
+    const answers = [batch.add('a')];
+    await turn();
+    answers.push(batch.add('b'));
     await expect(batch.add('c')).rejects.toMatchObject({ code: 'ERR_BACKPRESSURE', details: { bound: 'test.max' } });
     await echo(0);
     await echo(1);
@@ -57,7 +77,9 @@ describe('grouped statements', () => {
 
   it('end with the statement before them when that is not answered: nobody waits for a second deadline', async () => {
     const { batch, statements } = start();
-    const answers = Promise.allSettled([batch.add('a'), batch.add('b')]);
+    const first = batch.add('a');
+    await turn();
+    const answers = Promise.allSettled([first, batch.add('b')]);
     statements[0]?.answer.reject(new RedoubtError('ERR_DEADLINE'));
     expect((await answers).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(statements).toHaveLength(1);
@@ -66,6 +88,7 @@ describe('grouped statements', () => {
   it('are asked one by one when PostgreSQL refuses the group, so that one bad item harms nobody else', async () => {
     const { batch, statements, echo } = start();
     const first = batch.add('x');
+    await turn();
     const answers = Promise.allSettled([batch.add('good'), batch.add('bad')]);
     await echo(0);
     await first;
