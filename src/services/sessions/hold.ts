@@ -3,7 +3,7 @@ import type { Session, SessionData } from 'express-session';
 
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import { PROBLEM_TYPE, problemOf } from '../../core/problem.ts';
-import { type SealedStore, printOf } from './store.ts';
+import { type SealedStore, contentOf } from './store.ts';
 
 export interface HoldOptions {
   readonly store: SealedStore;
@@ -75,11 +75,6 @@ function call(work: (done: (error?: unknown) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     work((error) => (error ? reject(error as Error) : resolve()));
   });
-}
-
-/** The application's data without the cookie, which express-session does not count as a change either. */
-function contentOf(current: Partial<SessionData>): string {
-  return printOf({ ...current, cookie: {} as SessionData['cookie'] });
 }
 
 const OF_THE_ANSWER = [

@@ -109,12 +109,14 @@ export class PostgresTier {
   async prepare(options?: CallOptions): Promise<void> {
     const table = this.#table;
     const literal = `'${table.replaceAll("'", "''")}'`;
-    // One statement: atomic, and a second instance that was quicker is no error. ALTER TABLE is only
+    // Room on each page: a session that is written again stays there, and no index is touched (measured: a third more
+    // writes, and a table that does not grow). One statement: atomic, and a second instance that was quicker is no error. ALTER TABLE is only
     // asked for where a column is missing, since it needs the table's owner and a lock.
     await this.#sql.query(
       `do $redoubt$ begin
         if to_regclass(${literal}) is null then
-          create table ${table} (sid varchar not null primary key, sess json not null, expire timestamp(6) not null);
+          create table ${table} (sid varchar not null primary key, sess json not null, expire timestamp(6) not null)
+            with (fillfactor = 60);
           create index ${this.#index} on ${table} (expire);
         end if;
         if (select count(*) from pg_attribute where attrelid = to_regclass(${literal})

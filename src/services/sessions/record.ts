@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import type { SessionData } from 'express-session';
 
@@ -30,7 +30,7 @@ const MAX_LIFE_MS = 10 * 365 * 86_400_000;
 
 /** The name of a session at rest. Who reads a backup must not find session ids that work as cookies. */
 export function recordId(sid: string): string {
-  return createHash('sha256').update(sid).digest('base64url');
+  return hash('sha256', sid, 'base64url');
 }
 
 /**
@@ -40,7 +40,8 @@ export function recordId(sid: string): string {
  */
 export function lifeMsOf(session: SessionData, ttlMs: number, wallNow: number): number {
   const { originalMaxAge, expires } = session.cookie;
-  const at = expires ? new Date(expires).getTime() : Number.NaN;
-  const lifeMs = typeof originalMaxAge === 'number' ? originalMaxAge : at - wallNow;
+  let lifeMs = Number.NaN;
+  if (typeof originalMaxAge === 'number') lifeMs = originalMaxAge;
+  else if (expires) lifeMs = new Date(expires).getTime() - wallNow;
   return Number.isNaN(lifeMs) ? ttlMs : Math.min(MAX_LIFE_MS, Math.max(1, lifeMs));
 }

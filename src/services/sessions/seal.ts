@@ -10,6 +10,7 @@ export interface Sealer {
 
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
+const IVS = 256;
 const CONTEXT = 'redoubt session seal 1';
 
 /**
@@ -27,16 +28,22 @@ export function createSealer(secrets: readonly string[]): Sealer {
     return { id: keyIdOf(bytes), key: createSecretKey(bytes) };
   });
   const byId = new Map(keys.map(({ id, key }) => [id, key]));
+  const nextIv = createIvs();
   const [first] = keys;
   if (first === undefined) throw new TypeError('createSealer needs a secret');
 
   return {
     seal(sid, text) {
-      const iv = randomBytes(IV_BYTES);
+      const iv = nextIv();
       const cipher = createCipheriv('aes-256-gcm', first.key, iv);
       cipher.setAAD(Buffer.from(sid));
-      const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-      return `${first.id}.${Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')}`;
+      const sealed = cipher.update(text, 'utf8');
+      cipher.final();
+      const box = Buffer.allocUnsafe(IV_BYTES + TAG_BYTES + sealed.length);
+      iv.copy(box);
+      cipher.getAuthTag().copy(box, IV_BYTES);
+      sealed.copy(box, IV_BYTES + TAG_BYTES);
+      return `${first.id}.${box.toString('base64url')}`;
     },
     open(sid, box) {
       const dot = box.indexOf('.');
@@ -48,12 +55,26 @@ export function createSealer(secrets: readonly string[]): Sealer {
       decipher.setAAD(Buffer.from(sid));
       decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
       try {
-        return decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
+        // A stream cipher: all of it comes out of update(), and final() only judges it.
+        const text = decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES));
+        decipher.final();
+        return text.toString();
       } catch {
         // Not ours, not this session's, or altered: the caller counts it as no session.
         return undefined;
       }
     },
+  };
+}
+
+/** Random ivs, from the system a few hundred at a time: one by one they cost as much as the sealing. */
+function createIvs(): () => Buffer {
+  let pool = Buffer.alloc(0);
+  return () => {
+    if (pool.length < IV_BYTES) pool = randomBytes(IV_BYTES * IVS);
+    const iv = pool.subarray(0, IV_BYTES);
+    pool = pool.subarray(IV_BYTES);
+    return iv;
   };
 }
 

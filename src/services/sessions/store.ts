@@ -78,8 +78,10 @@ export class SealedStore extends session.Store {
   override set(sid: string, data: SessionData, callback?: Callback): void {
     const saved = this.#saved.get(data);
     // express-session saves once more at the end of a request what req.session.save() or our own hold has just saved.
-    if (saved?.settled && this.#isSame(saved, sid, data)) callback?.();
-    else answer(saved && this.#isSame(saved, sid, data) ? saved.done : this.#write(sid, data), callback);
+    const print = printOf(data);
+    if (!saved || !this.#isSame(saved, sid, print)) answer(this.#write(sid, data, print), callback);
+    else if (saved.settled) callback?.();
+    else answer(saved.done, callback);
   }
 
   override destroy(sid: string, callback?: Callback): void {
@@ -111,9 +113,10 @@ export class SealedStore extends session.Store {
     return this.#destroying.get(sid);
   }
 
-  #write(sid: string, data: SessionData): Promise<void> {
+  #write(sid: string, data: SessionData, print: string): Promise<void> {
     const { vault, clock } = this.#options;
     const work = async (): Promise<void> => {
+      // As it is now: the request may go on changing it.
       const mine = JSON.stringify(data);
       const written = await vault.write(sid, this.#origins.get(data), data);
       this.#origins.set(data, written);
@@ -121,7 +124,7 @@ export class SealedStore extends session.Store {
       takeOver(data, JSON.parse(mine) as SessionData, JSON.parse(written.text) as SessionData);
       saved.print = printOf(data);
     };
-    const saved: Saved = { sid, print: printOf(data), at: clock.now(), done: Promise.resolve(), settled: false };
+    const saved: Saved = { sid, print, at: clock.now(), done: Promise.resolve(), settled: false };
     const done = work().catch((error: unknown) => this.#refuse(error));
     saved.done = done;
     this.#saved.set(data, saved);
@@ -135,9 +138,9 @@ export class SealedStore extends session.Store {
   }
 
   /** For a while only: a session object that lives on, as a socket's does, must be prolonged by saving it. */
-  #isSame(saved: Saved, sid: string, data: SessionData): boolean {
+  #isSame(saved: Saved, sid: string, print: string): boolean {
     const { clock, touchEveryMs } = this.#options;
-    return saved.sid === sid && clock.now() - saved.at < touchEveryMs && saved.print === printOf(data);
+    return saved.sid === sid && clock.now() - saved.at < touchEveryMs && saved.print === print;
   }
 
   #refuse(error: unknown): never {
@@ -156,15 +159,21 @@ function takeOver(data: SessionData, mine: SessionData, stored: SessionData): vo
   }
 }
 
+/** The application's own data as text: without the cookie, which express-session does not count as a change either. */
+export function contentOf(data: Partial<SessionData>): string {
+  return JSON.stringify({ ...data, cookie: undefined });
+}
+
 /**
- * The session's content as text, without what time alone changes in its cookie.
+ * The session as text, without what time alone changes in its cookie.
  * `originalMaxAge` is recomputed from the clock at each touch and wavers by milliseconds.
  */
-export function printOf(data: Partial<SessionData>): string {
-  const cookie = JSON.parse(JSON.stringify(data.cookie ?? {})) as Record<string, unknown>;
-  const { originalMaxAge } = cookie;
-  const maxAgeS = typeof originalMaxAge === 'number' ? Math.round(originalMaxAge / 1000) : originalMaxAge;
-  return JSON.stringify({ ...data, cookie: { ...cookie, expires: undefined, originalMaxAge: maxAgeS } });
+function printOf(data: Partial<SessionData>): string {
+  const cookie = data.cookie as (object & { toJSON?(): object }) | undefined;
+  const plain = (cookie?.toJSON?.() ?? cookie) as { readonly originalMaxAge?: unknown } | undefined;
+  const maxAge = plain?.originalMaxAge;
+  const originalMaxAge = typeof maxAge === 'number' ? Math.round(maxAge / 1000) : maxAge;
+  return JSON.stringify({ ...data, cookie: { ...plain, expires: undefined, originalMaxAge } });
 }
 
 /**

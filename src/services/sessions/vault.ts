@@ -64,13 +64,13 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs, confli
     },
     async write(sid, origin, data) {
       let text = JSON.stringify(data);
-      const mine = JSON.parse(text) as SessionData;
+      const mine = text;
       const version = await records.write(recordId(sid), {
         base: origin?.version,
         box: sealer.seal(sid, text),
         lifeMs: lifeOf(data),
         rebase: (theirs) => {
-          text = join(sid, origin?.text ?? '{}', mine, theirs);
+          text = join(sid, origin?.text ?? '{}', JSON.parse(mine) as SessionData, theirs);
           return sealer.seal(sid, text);
         },
       });
