@@ -141,7 +141,8 @@ export class TestRedis implements AsyncDisposable {
   }
 }
 
-function ping(port: number): Promise<string> {
+/** One PING on a connection of its own, through a hop or straight; rejects where nothing answers within a second. */
+export function ping(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: LOOPBACK }, () => socket.write('PING\r\n'));
     socket.setTimeout(1_000, () => socket.destroy(new Error('no answer to PING')));
