@@ -130,6 +130,7 @@ async function measure(
   isLast: boolean,
 ): Promise<{ readonly row: Row; readonly notes: string[] }> {
   const instance = instances[0]!;
+  const { health } = instance;
   const target = { ...servers, instance };
   const before = traffic.tally;
   const shedBefore = traffic.shed;
@@ -143,15 +144,15 @@ async function measure(
   await sleep(durationMs - (performance.now() - faultAt));
   await begun;
   const endedAt = performance.now();
-  instance.health.often(true);
+  health.often(true);
   if (!fault.isInstant) {
     await fault.end(target);
     returnedAt = await answersAgain(instance, fault);
   }
   await leaving;
-  await instance.health.allAvailable(30_000);
+  await health.allAvailable(30_000);
   await sleep(AFTERWARDS_MS);
-  instance.health.often(false);
+  health.often(false);
   const overAt = performance.now();
   await traffic.lookBack();
   if (isLast) await traffic.stop();
@@ -179,11 +180,9 @@ async function measure(
     'p99 during': tenth(during(0, endedAt)),
     'p99 past lease': tenth(during(faultAt + LEASE_WAIT_MS, endedAt)),
     'p99 after': tenth(during(endedAt, overAt)),
-    'back ms': fault.hits.includes('redis') ? Math.round(instance.health.backAfter('redis', returnedAt)) : '-',
-    'PostgreSQL back ms': fault.hits.includes('postgres')
-      ? Math.round(instance.health.backAfter('postgres', returnedAt))
-      : '-',
-    'reads Redis ms': fault.hits.includes('redis') ? Math.round(instance.health.readsRedisAfter(returnedAt)) : '-',
+    'back ms': fault.hits.includes('redis') ? Math.round(health.backAfter('redis', returnedAt)) : '-',
+    'PostgreSQL back ms': fault.hits.includes('postgres') ? Math.round(health.backAfter('postgres', returnedAt)) : '-',
+    'reads Redis ms': fault.hits.includes('redis') ? Math.round(health.readsRedisAfter(returnedAt)) : '-',
     shed: traffic.shed - shedBefore,
     crashed: instances.filter(({ server }) => !server.running || /Unhandled|Uncaught/.test(server.stderr)).length,
   };
@@ -191,7 +190,7 @@ async function measure(
   const notes = [
     ...describeFailures(samples, faultAt),
     ...(slowest ? [`slowest ${describeSample(slowest, faultAt)}`] : []),
-    `${machine}: ${instance.health.path(machine, faultAt, overAt).join(' → ')}`,
+    `${machine}: ${health.path(machine, faultAt, overAt).join(' → ')}`,
   ];
   return { row, notes };
 }
