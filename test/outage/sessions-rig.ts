@@ -18,17 +18,27 @@ export interface Instance {
   report(): Promise<HealthReport>;
 }
 
+/** What a fleet consists of; anything not named is the usual. */
+export interface FleetStart {
+  /** A database in place of a fresh one on the shared PostgreSQL. */
+  readonly databaseUrl?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Instances without stickiness. */
 export class TestFleet implements AsyncDisposable {
   readonly redis: TestRedis;
   readonly instances: Instance[] = [];
-  readonly #database: URL;
+  /** The database that all share, not through anybody's hop. */
+  readonly databaseUrl: string;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #stack: AsyncDisposableStack;
 
-  static async start(count: number): Promise<TestFleet> {
+  static async start(count: number, { databaseUrl, env = {} }: FleetStart = {}): Promise<TestFleet> {
     const stack = new AsyncDisposableStack();
     try {
-      const fleet = new TestFleet(stack, stack.use(await startRedis()), await sharedDatabase());
+      const redis = stack.use(await startRedis());
+      const fleet = new TestFleet(stack, redis, databaseUrl ?? (await sharedDatabase()), env);
       for (let i = 0; i < count; i += 1) await fleet.join();
       for (const { report } of fleet.instances) {
         // Everybody knows everybody, and Redis is believed: the epoch is past its hold.
@@ -42,19 +52,23 @@ export class TestFleet implements AsyncDisposable {
     }
   }
 
-  private constructor(stack: AsyncDisposableStack, redis: TestRedis, database: string) {
+  private constructor(stack: AsyncDisposableStack, redis: TestRedis, databaseUrl: string, env: FleetStart['env'] = {}) {
     this.#stack = stack;
     this.redis = redis;
-    this.#database = new URL(database);
+    this.databaseUrl = databaseUrl;
+    this.#env = env;
   }
 
   /** @param redisMode - how its way to Redis begins */
   async join(redisMode: Hop['mode'] = 'pass'): Promise<Instance> {
     const redisHop = this.#stack.use(await startHop({ to: this.redis.port, mode: redisMode }));
-    const postgresHop = this.#stack.use(await startHop({ to: Number(this.#database.port) }));
-    const url = new URL(this.#database);
-    url.port = String(postgresHop.port);
-    const env = { REDIS_URL: redisHop.url(), DATABASE_URL: url.href, SESSION_SECRET: SECRET };
+    const postgresHop = this.#stack.use(await startHop({ to: Number(new URL(this.databaseUrl).port) }));
+    const env = {
+      REDIS_URL: redisHop.url(),
+      DATABASE_URL: postgresHop.through(this.databaseUrl),
+      SESSION_SECRET: SECRET,
+      ...this.#env,
+    };
     const server = this.#stack.use(await startServer({ env }));
     const instance: Instance = {
       server,
