@@ -1,6 +1,6 @@
 /**
  * What becomes of sessions while Redis or PostgreSQL fails: the ready-made server in its own process, 200 users who
- * are logged in, 300 requests/s, one fault at a time. `node sessions-outage.ts [--seconds 8] [--fault NAME]
+ * are logged in, 300 requests/s, one fault at a time. `node sessions-outage.ts [--seconds 8] [--fault NAME,…]
  * [--instances 1|2] [--seed N] [--main FILE]`. Prints a table and, below it, what was not as it must be; exit code 1 for that,
  * 2 for wrong usage.
  *
@@ -48,7 +48,8 @@ type Row = Record<string, string | number>;
 interface Run {
   readonly durationMs: number;
   readonly instances: number;
-  readonly faults: Readonly<Record<string, Fault>>;
+  /** Each with its name, in this order; one may come again. */
+  readonly faults: readonly (readonly [string, Fault])[];
   readonly seed: number;
   readonly main: string | undefined;
 }
@@ -72,19 +73,19 @@ function readArguments(): Run | undefined {
     });
     const instances = numberIn('instances', values.instances, 1, 2);
     const known = instances === 1 ? SERVER_FAULTS : INSTANCE_FAULTS;
-    const fault = values.fault === undefined ? undefined : known[values.fault];
-    if (values.fault !== undefined && !fault) throw new Error(`--fault is one of ${Object.keys(known).join(', ')}`);
+    const names = values.fault?.split(',') ?? Object.keys(known);
+    if (!names.every((name) => name in known)) throw new Error(`--fault takes ${Object.keys(known).join(', ')}`);
     return {
       durationMs: numberIn('seconds', values.seconds, 1, 60) * 1000,
       instances,
-      faults: fault ? { [values.fault!]: fault } : known,
+      faults: names.map((name) => [name, known[name]!]),
       seed: numberIn('seed', values.seed, 0, 2 ** 32),
       main: values.main === undefined ? undefined : resolve(values.main),
     };
   } catch (error) {
     console.error((error as Error).message);
     console.error(
-      'usage: node sessions-outage.ts [--seconds 8] [--fault NAME] [--instances 1|2] [--seed N] [--main FILE]',
+      'usage: node sessions-outage.ts [--seconds 8] [--fault NAME,…] [--instances 1|2] [--seed N] [--main FILE]',
     );
     return undefined;
   }
@@ -100,7 +101,7 @@ async function report({ faults, instances, durationMs, seed, main }: Run): Promi
   const rows: Row[] = [];
   const notes: string[] = [];
   // One instance gets fresh servers for each fault; two live through all of them in turn.
-  const groups = instances === 1 ? Object.entries(faults).map((entry) => [entry]) : [Object.entries(faults)];
+  const groups = instances === 1 ? faults.map((fault) => [fault]) : [faults];
   for (const group of groups) {
     await using fleet = await startBenchFleet(instances, main);
     const urls = fleet.instances.map(({ server }) => server.url);
