@@ -81,6 +81,14 @@ describe('sessions of two instances when the wall clock of one of them jumps', (
         await delay(1500);
       });
       await expectVisits();
+      // What it has only read, it knows for as long as the session lives, and not by its own calendar.
+      expect(await b.visitor(ann).visit()).toBe((visits += 1));
+      expect(await a.visitor(ann).whoAmI()).toEqual({ user: 'ann', visits });
+      a.redisHop.mode = 'refuse';
+      a.postgresHop.mode = 'refuse';
+      await fleet.becomes(a, 'redis', 'degraded');
+      await fleet.becomes(a, 'postgres', 'degraded');
+      expect(await a.visitor(ann).whoAmI()).toEqual({ user: 'ann', visits });
       for (const life of await livesOf(fleet)) {
         expect(life).toBeGreaterThan(TTL_S - 60);
         expect(life).toBeLessThanOrEqual(TTL_S + 1);
