@@ -8,17 +8,30 @@ import { parseArgs } from 'node:util';
 import { printBars } from './cache/bars.ts';
 import { runFault } from './cache/fault-run.ts';
 import { FAULTS } from './cache/faults.ts';
+import { runInvalidation } from './cache/invalidate.ts';
 import { describeStale } from './cache/judge.ts';
+import { runLoaders } from './cache/loaders.ts';
+import { runMillion } from './cache/million.ts';
 import { STORES, type StoreName } from './cache/stores.ts';
+import { runZombies } from './cache/zombie.ts';
 
 const USAGE = `usage: node cache-outage.ts [--seconds 8] [--fault ${Object.keys(FAULTS).join('|')}] [--rate 1000] [--seed 1]
+  --zombie       100 writes that Redis executes after it was frozen, overtaken by newer ones
+  --invalidate   how soon the other instance shows a write while Redis is down
+  --loaders      loaders of getOrSet on cold keys, with Redis and without
+  --million [--keys 1000000] [--seconds 60]   distinct keys written in one outage
   --store ${STORES.join('|')}   default redoubt; plain (ioredis + lru-cache by hand) is the control that must fail
   --library FILE   module with createRedoubt in place of the sources, such as dist/index.js
 `;
 const MAX_SECONDS = 300;
+const MAX_KEYS = 2_000_000;
 const MAX_RATE = 5000;
 
+type Mode = 'faults' | 'zombie' | 'invalidate' | 'loaders' | 'million';
+
 interface Arguments {
+  readonly mode: Mode;
+  readonly keys: number;
   readonly faults: readonly string[];
   readonly faultMs: number;
   readonly ratePerSecond: number;
@@ -32,7 +45,14 @@ if (given === undefined) {
   process.stderr.write(USAGE);
   process.exit(2);
 }
-const missed = await runFaults(given);
+const MODES: Readonly<Record<Mode, (given: Arguments) => Promise<number>>> = {
+  faults: runFaults,
+  zombie: runZombies,
+  invalidate: runInvalidation,
+  loaders: runLoaders,
+  million: ({ faultMs, ...start }) => runMillion({ ...start, forMs: faultMs }),
+};
+const missed = await MODES[given.mode](given);
 console.log(missed === 0 ? '\nevery bar met' : `\n${missed} bars missed`);
 // Everything has been disposed; Node 24.21 sometimes spins for ever in its own teardown (CleanupHandles).
 process.exit(missed === 0 ? 0 : 1);
@@ -59,9 +79,15 @@ async function runFaults({ faults, ...start }: Arguments): Promise<number> {
 function readArguments(): Arguments | undefined {
   try {
     const text = { type: 'string' } as const;
+    const flag = { type: 'boolean', default: false } as const;
     const { values } = parseArgs({
       options: {
-        seconds: { ...text, default: '8' },
+        zombie: flag,
+        invalidate: flag,
+        loaders: flag,
+        million: flag,
+        keys: { ...text, default: '1000000' },
+        seconds: text,
         fault: text,
         rate: { ...text, default: '1000' },
         seed: { ...text, default: '1' },
@@ -71,11 +97,16 @@ function readArguments(): Arguments | undefined {
     });
     const faults = values.fault === undefined ? Object.keys(FAULTS) : [values.fault];
     const store = STORES.find((name) => name === values.store);
-    if (!faults.every((fault) => fault in FAULTS) || !store) return undefined;
+    const modes = (['zombie', 'invalidate', 'loaders', 'million'] as const).filter((name) => values[name]);
+    if (!faults.every((fault) => fault in FAULTS) || !store || modes.length > 1) return undefined;
+    const mode = modes[0] ?? 'faults';
+    const seconds = values.seconds ?? (mode === 'million' ? '60' : '8');
     return {
+      mode,
       faults,
+      keys: numberIn(values.keys, 1000, MAX_KEYS),
       store,
-      faultMs: numberIn(values.seconds, 2, MAX_SECONDS) * 1000,
+      faultMs: numberIn(seconds, 2, MAX_SECONDS) * 1000,
       ratePerSecond: numberIn(values.rate, 10, MAX_RATE),
       seed: numberIn(values.seed, 0, 2 ** 32),
       library: values.library,

@@ -33,8 +33,9 @@ export function createCommands() {
       return sharedMs();
     },
     state: () => cache?.state() ?? 'closed',
-    set: (keys: readonly string[], filler?: string) => work().set(keys, filler),
-    delete: (keys: readonly string[]) => work().delete(keys),
+    set: (keys: readonly string[], n?: number) => work().set(keys, n),
+    delete: (keys: readonly string[], n?: number) => work().delete(keys, n),
+    awaitChange: (key: string, n: number, withinMs: number) => work().awaitChange(key, n, withinMs),
     read: (keys: readonly string[]) => work().read(keys),
     watch: (keys: readonly string[], everyMs: number) => work().watch(keys, everyMs),
     unwatch: () => work().unwatch(),
@@ -42,11 +43,14 @@ export function createCommands() {
     resetLag: () => work().resetLag(),
     harvest: (marks: Parameters<Workload['harvest']>[0]) => work().harvest(marks),
     size: () => opened().size(),
-    /** After a collection where the process may ask for one. */
-    rss: (): number => {
+    rss: () => process.memoryUsage.rss(),
+    /** What is still used after a full collection, and what the process holds then. */
+    settledMemory: (): { readonly heapUsed: number; readonly rss: number } => {
       (globalThis as { gc?: () => void }).gc?.();
-      return process.memoryUsage.rss();
+      const { heapUsed, external, rss } = process.memoryUsage();
+      return { heapUsed: heapUsed + external, rss };
     },
+    loadersMax: () => opened().loadersMax,
     /** Writes `count` keys `<prefix><i>`, evenly over `forMs`; answers how many were rejected and how long it took. */
     bulk: async (prefix: string, count: number, forMs: number, filler: string) => {
       const startedAt = performance.now();

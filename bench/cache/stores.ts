@@ -39,6 +39,8 @@ export interface CacheUnderTest {
   state(): string;
   readonly changes: readonly Change[];
   size(): Size;
+  /** Cap on concurrent loaders of one instance; `undefined` where there is none. */
+  readonly loadersMax: number | undefined;
   close(): Promise<void>;
 }
 
@@ -94,8 +96,15 @@ async function openRedoubtCache({ redisUrl, databaseUrl, library, config }: Stor
       const { maxEntries, maxBytes } = redoubt.config.cache;
       return { entries, bytes, maxEntries, maxBytes, journal };
     },
+    loadersMax: loadersMax(redoubt.config.cache),
     close: () => redoubt.close(),
   };
+}
+
+/** By its meaning, not its name: versions without a cap are measured too. */
+function loadersMax(config: object): number | undefined {
+  const cap = Object.entries(config).find(([name]) => /load(er)?s/i.test(name) && !name.endsWith('Ms'))?.[1];
+  return typeof cap === 'number' ? cap : undefined;
 }
 
 /** ioredis with its fail-fast options behind an lru-cache, as many write it by hand: errors are swallowed. */
@@ -142,6 +151,7 @@ async function openPlain({ redisUrl }: StoreStart): Promise<CacheUnderTest> {
     state: () => (redis.status === 'ready' ? 'available' : 'degraded'),
     changes,
     size: () => ({ entries: local.size, bytes: 0, maxEntries: MAX_ENTRIES, maxBytes: 0, journal: 0 }),
+    loadersMax: undefined,
     close: async () => redis.disconnect(),
   };
 }

@@ -48,13 +48,19 @@ export class Workload {
     return Array.from({ length: HOT_KEYS }, (_, i) => `hot:${of}:${i}`);
   }
 
-  /** Sets the next version of each key, all at once, and writes down when each was acknowledged. */
-  async set(keys: readonly string[], filler?: string): Promise<void> {
-    await Promise.all(keys.map((key) => this.#set(key, filler)));
+  /**
+   * Sets the next version of each key, or version `n`, all at once, and writes down when each was acknowledged.
+   *
+   * @returns when the last one was
+   */
+  async set(keys: readonly string[], n?: number): Promise<number> {
+    await Promise.all(keys.map((key) => this.#set(key, n)));
+    return sharedMs();
   }
 
-  async delete(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.#delete(key)));
+  async delete(keys: readonly string[], n?: number): Promise<number> {
+    await Promise.all(keys.map((key) => this.#delete(key, n)));
+    return sharedMs();
   }
 
   async read(keys: readonly string[]): Promise<Read[]> {
@@ -68,6 +74,17 @@ export class Workload {
       // A rejection is the load's to count; the watch wants only what is seen.
       for (const key of keys) this.#read(key).catch(() => undefined);
     }, everyMs);
+  }
+
+  /** Reads one key every two milliseconds until it shows another version than `n`, or nothing, or time is up. */
+  async awaitChange(key: string, n: number, withinMs: number): Promise<Read | undefined> {
+    const endAt = sharedMs() + withinMs;
+    while (sharedMs() < endAt) {
+      const read = await this.#read(key);
+      if (read.n !== n) return read;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return undefined;
   }
 
   unwatch(): void {
@@ -137,14 +154,12 @@ export class Workload {
     return read;
   }
 
-  async #set(key: string, filler?: string): Promise<void> {
-    const n = this.#next(key);
-    await this.#cache.set(key, { key, n, ...(filler ? { filler } : {}) });
+  async #set(key: string, n = this.#next(key)): Promise<void> {
+    await this.#cache.set(key, { key, n });
     this.#acks.push({ key, n, deleted: false, at: sharedMs() });
   }
 
-  async #delete(key: string): Promise<void> {
-    const n = this.#next(key);
+  async #delete(key: string, n = this.#next(key)): Promise<void> {
     await this.#cache.delete(key);
     this.#acks.push({ key, n, deleted: true, at: sharedMs() });
   }
