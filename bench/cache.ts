@@ -22,12 +22,16 @@ const REDIS_ROUND_MS = 300;
 /** Far fewer entries than keys, which are read in turn: memory never has the next one. */
 const NO_L1_ENTRIES = 10;
 
+const USAGE = `usage: node --expose-gc cache.ts [--rounds 7] [--only ${PARTS.join('|')}]
+  --library FILE   module with createRedoubt in place of the sources, such as dist/index.js
+`;
+
 const given = readArguments();
 if (!given) {
-  process.stderr.write(`usage: node --expose-gc cache.ts [--rounds 7] [--only ${PARTS.join('|')}]\n`);
+  process.stderr.write(USAGE);
   process.exit(2);
 }
-const { rounds, parts } = given;
+const { rounds, parts, library } = given;
 let missed = 0;
 const kinds: Readonly<Record<string, ReadonlyMap<string, Value>>> = {
   text: valuesOf((i) => `${i}:`.padEnd(VALUE_BYTES, 'x')),
@@ -48,7 +52,7 @@ process.exit(missed === 0 ? 0 : 1);
 async function measureL1(kind: string): Promise<void> {
   const raw = openRaw(url);
   const l1 = [
-    await openRedoubt({ url, maxEntries: KEYS * 10 }),
+    await openRedoubt({ url, library, maxEntries: KEYS * 10 }),
     await openBentocache({ url, l1: true }),
     await openCacheable({ url, l1: true }),
     await openCacheManager({ url, l1: true }),
@@ -71,7 +75,7 @@ async function measureL1(kind: string): Promise<void> {
 async function measureL2(): Promise<void> {
   const all: readonly Contender[] = [
     openRaw(url),
-    await openRedoubt({ url, maxEntries: NO_L1_ENTRIES }),
+    await openRedoubt({ url, library, maxEntries: NO_L1_ENTRIES }),
     openRaw(url, true),
     await openBentocache({ url, l1: false }),
     await openCacheManager({ url, l1: false }),
@@ -88,7 +92,7 @@ async function measureL2(): Promise<void> {
 }
 
 async function measureSet(): Promise<void> {
-  const contenders = [openRaw(url), await openRedoubt({ url, maxEntries: KEYS * 10 })];
+  const contenders = [openRaw(url), await openRedoubt({ url, library, maxEntries: KEYS * 10 })];
   const values = kinds['text']!;
   for (const callers of CALLERS) {
     const work = (one: Contender, key: string): Promise<unknown> => one.set(key, values.get(key)!);
@@ -102,7 +106,7 @@ async function measureSet(): Promise<void> {
 }
 
 async function measureMemory(): Promise<void> {
-  const redoubt = await openRedoubt({ url, maxEntries: KEYS * 10, isolated: true });
+  const redoubt = await openRedoubt({ url, library, maxEntries: KEYS * 10, isolated: true });
   const title = 'memory mode to lru-cache';
   const entries = [openLru(KEYS * 10), redoubt].map((one) => [one, 'l1'] as const);
   for (const kind of Object.keys(kinds)) {
@@ -111,6 +115,12 @@ async function measureMemory(): Promise<void> {
     bar(keep.title, results[1]!.ratio, 0.6);
   }
   await redoubt[Symbol.asyncDispose]();
+}
+
+interface Arguments {
+  readonly rounds: number;
+  readonly parts: readonly string[];
+  readonly library: string | undefined;
 }
 
 interface Race {
@@ -172,15 +182,15 @@ function hundredth(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-function readArguments(): { readonly rounds: number; readonly parts: readonly string[] } | undefined {
+function readArguments(): Arguments | undefined {
   try {
     const { values } = parseArgs({
-      options: { rounds: { type: 'string', default: '7' }, only: { type: 'string' } },
+      options: { rounds: { type: 'string', default: '7' }, only: { type: 'string' }, library: { type: 'string' } },
     });
     const count = Number(values.rounds);
     const only = values.only === undefined ? PARTS : PARTS.filter((part) => part === values.only);
     return Number.isInteger(count) && count >= 1 && count <= 50 && only.length > 0
-      ? { rounds: count, parts: only }
+      ? { rounds: count, parts: only, library: values.library }
       : undefined;
   } catch {
     // parseArgs names what it does not know; the usage says it shorter.

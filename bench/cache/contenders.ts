@@ -1,7 +1,10 @@
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
 import { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 
-import { createRedoubt } from '../../src/index.ts';
+import type { createRedoubt as CreateRedoubt } from '../../src/index.ts';
 import { eventually } from '../../test/support/eventually.ts';
 
 /** A cached value: a text, or an object as it comes from a database. */
@@ -47,10 +50,14 @@ export interface RedoubtStart {
   /** Takes Redis out of use, as an operator would. */
   readonly isolated?: boolean;
   readonly name?: string;
+  /** Module with `createRedoubt`, such as the built dist/index.js; default: the sources. */
+  readonly library?: string | undefined;
 }
 
 /** Redoubt without PostgreSQL, which no figure here touches. */
-export async function openRedoubt({ url, maxEntries, isolated, name }: RedoubtStart): Promise<Contender> {
+export async function openRedoubt(start: RedoubtStart): Promise<Contender> {
+  const { url, maxEntries, isolated, name, library } = start;
+  const { createRedoubt } = await importRedoubt(library);
   const redoubt = await createRedoubt({
     config: {
       log: { level: 'silent' },
@@ -78,4 +85,14 @@ export async function openRedoubt({ url, maxEntries, isolated, name }: RedoubtSt
 
 export function asText(value: Value): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/**
+ * Redoubt's public API.
+ *
+ * @param library - a file, relative to the working directory; default: the sources
+ */
+export async function importRedoubt(library?: string): Promise<{ readonly createRedoubt: typeof CreateRedoubt }> {
+  const file = library === undefined ? new URL('../../src/index.ts', import.meta.url) : pathToFileURL(resolve(library));
+  return (await import(file.href)) as { createRedoubt: typeof CreateRedoubt };
 }

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 
-import type { createRedoubt as CreateRedoubt } from '../../src/index.ts';
+import { importRedoubt } from './contenders.ts';
 import { type Change, sharedMs } from './records.ts';
 
 /** Redoubt, or the control that people write instead, which the judge must be able to fail. */
@@ -60,9 +60,7 @@ export function openStore(start: StoreStart): Promise<CacheUnderTest> {
 }
 
 async function openRedoubtCache({ redisUrl, databaseUrl, library, config }: StoreStart): Promise<CacheUnderTest> {
-  const { createRedoubt } = (await import(library ?? new URL('../../src/index.ts', import.meta.url).href)) as {
-    createRedoubt: typeof CreateRedoubt;
-  };
+  const { createRedoubt } = await importRedoubt(library);
   const redoubt = await createRedoubt({
     config: {
       ...config,
