@@ -69,6 +69,20 @@ const MISSED_MS = 3_600_000;
 /** What our clock may run slower than PostgreSQL's. */
 const CLOCK_SHARE = 0.9;
 
+/** The bounds of the hold of an epoch, on the monotonic clock. */
+interface Hold {
+  /** Before it, nobody believes the epoch: no clock of any instance can be past it. */
+  readonly surelyUntil: number;
+  readonly fillFrom: number;
+  readonly trustFrom: number;
+}
+const NO_HOLD: Hold = { surelyUntil: 0, fillFrom: 0, trustFrom: 0 };
+const UNKNOWN_HOLD: Hold = {
+  surelyUntil: 0,
+  fillFrom: Number.POSITIVE_INFINITY,
+  trustFrom: Number.POSITIVE_INFINITY,
+};
+
 /** SQL for the epoch as a statement sees it when it begins, 0 for none; the tables must be there. */
 export const EPOCH_SQL = `coalesce((select epoch from redoubt_epoch where name = '${NAME}'), 0)`;
 
@@ -85,7 +99,7 @@ export class Fleet {
   #runId = '';
   #peers: readonly Peer[] = [];
   #leaseUntil = 0;
-  #heldUntil = 0;
+  #hold = NO_HOLD;
   #listing: Promise<void> | undefined;
   #listedAt = 0;
   #coveredFrom = Number.POSITIVE_INFINITY;
@@ -130,7 +144,9 @@ export class Fleet {
   /** Whether what lies in Redis under this epoch may be believed now; reads only a clock. */
   trusts(): boolean {
     const now = this.#options.clock.now();
-    return now < this.#leaseUntil && now >= this.#heldUntil && !this.isBlind && !this.#peers.some(({ blind }) => blind);
+    return (
+      now < this.#leaseUntil && now >= this.#hold.trustFrom && !this.isBlind && !this.#peers.some(({ blind }) => blind)
+    );
   }
 
   /**
@@ -144,9 +160,16 @@ export class Fleet {
     return this.#blindSeen?.epoch === epoch && now >= this.#blindSeen.at + this.#options.leaseMs;
   }
 
-  /** Whether nobody may believe, or fill, what lies in Redis under this epoch yet. */
-  isHeld(epoch: number): boolean {
-    return epoch !== this.#epoch || this.#options.clock.now() < this.#heldUntil;
+  /**
+   * What may be done under `epoch` now. `held`: surely nobody believes it yet, and it must not be filled. `open`: every
+   * statement from before it has ended, it may be filled. `unsure`: neither is certain; a `refresh` may tell.
+   */
+  phaseOf(epoch: number): 'held' | 'open' | 'unsure' {
+    // Whoever asks Redis is told of the newer one, and that holds nothing older than what this statement saw.
+    if (epoch < this.#epoch) return 'held';
+    const now = this.#options.clock.now();
+    if (epoch === this.#epoch && now < this.#hold.surelyUntil) return 'held';
+    return epoch === this.#epoch && now >= this.#hold.fillFrom ? 'open' : 'unsure';
   }
 
   /** Called after each heartbeat, answered or not. */
@@ -173,7 +196,7 @@ export class Fleet {
     if (epoch <= this.#epoch) return;
     this.#epoch = epoch;
     // Until when it is held, the next heartbeat says.
-    this.#heldUntil = Number.POSITIVE_INFINITY;
+    this.#hold = UNKNOWN_HOLD;
   }
 
   /**
@@ -204,11 +227,12 @@ export class Fleet {
   async raise(runId: string, floor: number): Promise<number> {
     const { sql, clock, instance, leaseMs, statementMs } = this.#options;
     const values = [instance, NAME, floor, runId, leaseMs + statementMs];
+    const sentAt = clock.now();
     const { rows } = await sql.query<{ epoch: string | number; hold_ms: number }>(RAISE, values);
     this.#unlist();
     this.#epoch = Number(rows[0]?.epoch);
     this.#runId = runId;
-    this.#heldUntil = clock.now() + (rows[0]?.hold_ms ?? 0);
+    this.#hold = this.#holdOf(rows[0]?.hold_ms ?? 0, sentAt);
     await this.refresh();
     return this.#epoch;
   }
@@ -277,10 +301,19 @@ export class Fleet {
     if (Number(epoch) < this.#epoch) return;
     this.#epoch = Number(epoch);
     this.#runId = runId;
-    this.#heldUntil = holdMs > 0 ? clock.now() + holdMs : 0;
+    this.#hold = this.#holdOf(holdMs, sentAt);
     if (!others.some(({ blind }) => blind)) this.#blindSeen = undefined;
     else if (this.#blindSeen?.epoch !== this.#epoch) this.#blindSeen = { epoch: this.#epoch, at: clock.now() };
     this.#leaseUntil = sentAt + leaseMs * CLOCK_SHARE;
+  }
+
+  /** The bounds of a hold of which PostgreSQL told, between `sentAt` and now, that so much of it is left. */
+  #holdOf(leftMs: number, sentAt: number): Hold {
+    if (leftMs <= 0) return NO_HOLD;
+    const { clock, leaseMs } = this.#options;
+    const trustFrom = clock.now() + leftMs;
+    // Its last lease is for those who believe the epoch before; by then no statement from before it is left.
+    return { trustFrom, fillFrom: trustFrom - leaseMs / 2, surelyUntil: sentAt + leftMs * CLOCK_SHARE };
   }
 
   #schedule(): void {

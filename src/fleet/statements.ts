@@ -44,7 +44,8 @@ export const RAISE = `with mine as (
   delete from redoubt_instance where instance <> $1
     and (blind_until <= now() or (blind_until is null and lease_until < now() - interval '1 minute'))
 ), others as (
-  select count(*) as n from redoubt_instance where instance <> $1 and lease_until > now()
+  -- Of one that has just been lost, a statement may still be under way.
+  select count(*) as n from redoubt_instance where instance <> $1 and lease_until > now() - $5 * interval '1 ms'
 )
 insert into redoubt_epoch as e (name, epoch, run_id, trusted_at)
 select $2, $3::bigint + 1, $4, case when n = 0 then '-infinity' else now() + $5 * interval '1 ms' end from others

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
 
 import type { RedisBackend } from '../../backends/types.ts';
+import type { Clock } from '../../core/clock.ts';
+import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import { Batch } from './batch.ts';
 import type { SessionRecord, WriteResult } from './record.ts';
 import { CLEAN, DIRTY, PUBLISH, WRITE, runScript } from './redis-scripts.ts';
@@ -10,9 +12,12 @@ const EPOCH_MOVES = 3;
 const PARALLEL = 16;
 /** A call of this size keeps Redis from others for less than a millisecond. */
 const GROUP = 128;
+/** About as long as the detector needs to judge; the next heartbeat asks sooner where PostgreSQL is there. */
+const SILENCE_MS = 1000;
 
 export interface RedisTierOptions {
   readonly redis: RedisBackend;
+  readonly clock: Clock;
   readonly keyPrefix: string;
   readonly deadlineMs: number;
   /** Most reads, and most writes, that wait for a call. */
@@ -76,6 +81,7 @@ interface WriteAnswer {
  */
 export class RedisTier {
   readonly #redis: RedisBackend;
+  readonly #clock: Clock;
   readonly #prefix: string;
   readonly #callOptions: { readonly deadlineMs: number };
   readonly #reads: Batch<Read, ReadAnswer>;
@@ -84,9 +90,11 @@ export class RedisTier {
   #published = 0;
   #lost = false;
   #accepted: Redis | undefined;
+  #silentUntil = 0;
 
-  constructor({ redis, keyPrefix, deadlineMs, waitingMax }: RedisTierOptions) {
+  constructor({ redis, clock, keyPrefix, deadlineMs, waitingMax }: RedisTierOptions) {
     this.#redis = redis;
+    this.#clock = clock;
     this.#prefix = `${keyPrefix}s:`;
     this.#callOptions = { deadlineMs };
     const shared = { parallel: PARALLEL, size: GROUP, waitingMax, bound: 'sessions.memoryMax' };
@@ -114,6 +122,7 @@ export class RedisTier {
     this.#accepted = undefined;
     this.#published = 0;
     const info = await this.#redis.call((asked) => asked.info('server'), this.#callOptions);
+    this.#silentUntil = 0;
     const runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
     return { runId, accept: () => void (this.#accepted = client) };
   }
@@ -228,7 +237,7 @@ export class RedisTier {
 
   async #readAll(reads: readonly Read[]): Promise<readonly ReadAnswer[]> {
     const keys = [`${this.#prefix}epoch`, ...reads.map(({ id, epoch }) => this.#key(epoch, id))];
-    const [epoch, ...texts] = await this.#redis.call((client) => client.mget(keys), this.#callOptions);
+    const [epoch, ...texts] = await this.#call((client) => client.mget(keys));
     const stored = epoch === null || epoch === undefined ? undefined : Number(epoch);
     this.#see(stored ?? -1);
     return texts.map((text) => ({ stored, text }));
@@ -246,12 +255,28 @@ export class RedisTier {
         dirty ? `${epoch}:${id}` : '',
       );
     }
-    const [stored = -1, ...answers] = (await this.#redis.call(
-      (client) => runScript(client, WRITE, keys, args),
-      this.#callOptions,
-    )) as [number, ...(number | string)[]];
+    const [stored = -1, ...answers] = (await this.#call((client) => runScript(client, WRITE, keys, args))) as [
+      number,
+      ...(number | string)[],
+    ];
     this.#see(stored);
     return answers.map((answer) => ({ stored, answer }));
+  }
+
+  /**
+   * A call for requests. Who has just left one without an answer is not asked again at once: a request that reads and
+   * writes would wait for two deadlines. Whether Redis is to be given up is the detector's to say.
+   */
+  async #call<T>(work: (client: Redis) => Promise<T>): Promise<T> {
+    if (this.#clock.now() < this.#silentUntil) throw new RedoubtError('ERR_REDIS_UNAVAILABLE', { reason: 'silent' });
+    try {
+      return await this.#redis.call(work, this.#callOptions);
+    } catch (error) {
+      if (isRedoubtError(error, 'ERR_DEADLINE') && error.details['late'] !== true) {
+        this.#silentUntil = this.#clock.now() + SILENCE_MS;
+      }
+      throw error;
+    }
   }
 
   /** Redis has told its epoch, or that it has none. */

@@ -7,9 +7,14 @@
 // Writing   Compare-and-set: a write carries the version after the one that its request read. PostgreSQL takes it if
 //           the row is older and no tombstone; then Redis does, under the epoch that PostgreSQL's own statement
 //           saw, never under a later one: there, something newer may have been and gone. Where another request was
-//           quicker, the two are joined key by key or the answer is 409. A tombstone is taken over everything.
-// Reading   Redis, where it is believed; a miss goes on to PostgreSQL, whose answer is final and fills Redis before
-//           it is given, so that the next reader finds nothing older there.
+//           quicker, the two are joined key by key or the answer is 409. A tombstone is taken over everything, with
+//           the version after the one that it ended: a slow write of just that version came before the logout.
+// Reading   Redis, where it is believed; a miss goes on to PostgreSQL.
+// Showing   Whatever PostgreSQL alone has told, be it to a reader or to a writer, is told on only when nobody can find
+//           less in Redis afterwards: it is written to Redis too, or, in the hold of a new epoch, Redis is told of
+//           that, or nobody believes Redis any more (this instance waits as blind, or another one has, for a lease).
+//           Else a reader that does not believe Redis would see a write that its writer has not brought there
+//           yet, and the next one, which does believe it, would go back in time.
 //
 // Where a write goes        what acknowledges it          what is owed
 //   postgres + redis        both                          nothing
@@ -24,6 +29,7 @@
 // process acknowledged and a tier does not show yet wins: its logouts always, its journal by version.
 //
 // What moves it
+//   Redis silent        a call without an answer: none is sent for a second, so that no request waits twice.
 //   Redis lost          applyMode: no call waits for Redis any more; we list ourselves as blind.
 //   reconcile(redis)    journal and dirty set → PostgreSQL; epoch + 1 where Redis may lack something: a write passed it
 //                       by, or its run id or its own copy of the epoch is not the one that PostgreSQL knows. Redis' keys
@@ -32,6 +38,8 @@
 //   each heartbeat      the same check: a connection that broke may lead to another Redis, or to the same one with
 //                       an old snapshot; a Redis without its copy of the epoch was flushed.
 //   reconcile(postgres) tables, heartbeats; writes go to PostgreSQL too; journal → PostgreSQL.
+//
+// Here is what moves it; tiers.ts reads and writes Redis and PostgreSQL, records.ts makes one write of an id at a time.
 //
 // What it promises: no acknowledged write lost but those that only memory took (the notice says so), no acknowledged
 // logout undone, no lost update without a 409, no silent new session while the answer is unknown.
@@ -115,6 +123,7 @@ class SessionService implements Sessions, Service, FleetMember {
     this.#truth = sql.kind === 'none' ? 'redis' : 'postgres';
     this.#redis = new RedisTier({
       redis,
+      clock,
       keyPrefix: config.redis.keyPrefix,
       deadlineMs: sessions.deadlineMs,
       waitingMax: sessions.memoryMax,
@@ -308,6 +317,8 @@ class SessionService implements Sessions, Service, FleetMember {
   async #believe(identity: RedisIdentity, stored: number | undefined, signal: AbortSignal): Promise<void> {
     const fleet = this.#fleet;
     const redis = this.#redis;
+    // Before the listing ends: a write for PostgreSQL alone would begin the next one.
+    if (!this.#tiers.reads('redis')) this.#tiers.admit('redis');
     await this.#replayer.drain(signal);
     await fleet.refresh();
     if (stored !== undefined) redis.adopt(stored);
@@ -319,7 +330,6 @@ class SessionService implements Sessions, Service, FleetMember {
       redis.adopt(await fleet.raise(identity.runId, redis.epoch));
       await redis.publishEpoch();
     }
-    if (!this.#tiers.reads('redis')) this.#tiers.admit('redis');
     // What is under way may have begun under the old epoch, and must not be passed by a reader.
     await this.#records.settled();
     identity.accept();

@@ -49,6 +49,8 @@ type Callback = (error?: unknown) => void;
  * A session's origin travels beside the object, never in it, so that applications see their own data only.
  */
 export class SealedStore extends session.Store {
+  /** Put on it by express-session. */
+  declare generate: (req: Request) => void;
   readonly #options: SealedStoreOptions;
   readonly #origins = new WeakMap<object, Origin>();
   readonly #saved = new WeakMap<object, Saved>();
@@ -92,6 +94,16 @@ export class SealedStore extends session.Store {
     };
     done.then(forget, forget);
     answer(done, callback);
+  }
+
+  override regenerate(req: Request, callback: Callback): void {
+    const current = req.session as object | undefined;
+    // Nobody has been given the id of a session that was made for this very request: there is nothing to end.
+    if (!current || this.#origins.has(current) || this.#saved.has(current)) super.regenerate(req, callback);
+    else {
+      this.generate(req);
+      callback();
+    }
   }
 
   override touch(sid: string, data: SessionData, callback?: () => void): void {

@@ -197,10 +197,12 @@ export class SharedTiers {
     if (fleet.isCovered(epoch)) return true;
     if (this.takesWrites('redis')) {
       try {
+        if (fleet.phaseOf(epoch) === 'unsure') await fleet.refresh();
+        const phase = fleet.phaseOf(epoch);
         // What was read in the hold of a new epoch may be what a statement from before it is about to replace.
-        if (fleet.isHeld(epoch)) await redis.announceEpoch(fleet.epoch);
-        else if ((await redis.write(id, record, lifeMs, { epoch })).status === 'failed') return await this.#blind();
-        return true;
+        if (phase === 'held') await redis.announceEpoch(fleet.epoch);
+        if (phase === 'open') await redis.write(id, record, lifeMs, { epoch });
+        if (phase !== 'unsure') return true;
       } catch {
         // As if Redis were out of use.
       }

@@ -131,6 +131,12 @@ describe('the session middleware', () => {
     expect(JSON.parse((await get('/me', answer.cookie)).body)).toEqual({ user: 'cid' });
   });
 
+  it('regenerates a session that was made for this request without ending it: nobody has its id', async () => {
+    const { get, vault } = createRig();
+    await get('/regenerate');
+    expect(vault.calls).toEqual(['write']);
+  });
+
   it('holds the answer for a destroy that the handler did not wait for', async () => {
     const { app, get, vault } = createRig();
     const { cookie } = await get('/login');
