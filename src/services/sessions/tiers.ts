@@ -85,14 +85,16 @@ export class SharedTiers {
    * answers
    */
   async read(id: string, knownVersion: number): Promise<SessionRecord | undefined | 'unknown'> {
-    const { postgres, counts, truth, strict, fleet } = this.#options;
+    const { redis, postgres, counts, truth, strict, fleet } = this.#options;
     const usesRedis = this.reads('redis');
     const believed = usesRedis && this.#believesRedis();
     let answered = false;
     if (believed) {
       try {
-        const found = await this.#readRedis(id, knownVersion, truth === 'redis' || !this.#hasPostgres);
-        if (found) return found;
+        const alone = truth === 'redis' || !this.#hasPostgres;
+        const found = await this.#readRedis(id, knownVersion, alone);
+        // Accepted before and after: it was one connection all the time.
+        if (found && (alone || redis.isAccepted)) return found;
         answered = true;
       } catch {
         // The backend has told the detector; here the next tier answers.
