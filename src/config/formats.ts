@@ -38,6 +38,9 @@ const parseJson5 = (text: string): unknown => {
   }
 };
 
+/** RFC 3339, to the minute or finer. */
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/;
+
 const FORMATS: Readonly<Record<string, Format>> = {
   duration: {
     allowed: 'a duration with its unit, such as "250ms", "5s", "2m" or "24h"',
@@ -78,6 +81,14 @@ const FORMATS: Readonly<Record<string, Format>> = {
   redisUrls: {
     allowed: 'an object of Redis URLs by name, such as { socketsRedis: "redis://127.0.0.1:6380" }',
     read: (value) => readMap(value, (item) => FORMATS['redisUrl']?.read(item)),
+  },
+  instant: {
+    allowed: 'an instant with its time zone, such as "2026-12-31T18:00:00Z", or empty',
+    // Date.parse alone takes what differs from one machine's time zone to another's.
+    read: (value) =>
+      typeof value === 'string' && (value === '' || (INSTANT.test(value) && !Number.isNaN(Date.parse(value))))
+        ? value
+        : undefined,
   },
   text: { allowed: 'a text', read: (value) => (typeof value === 'string' ? value : undefined) },
   list: {

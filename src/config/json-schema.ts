@@ -2,6 +2,7 @@ import { type Group, type Leaf, SCHEMA, envName, isLeaf } from './schema.ts';
 
 const DURATION = { type: 'string', pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$' } as const;
 const REDIS_URL = { type: 'string', pattern: '^rediss?://' } as const;
+const INSTANT = String.raw`\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})`;
 const NAMES = '^[a-z][a-zA-Z0-9]*$';
 
 /** What each format looks like in a file; a check of the loader is never wider. */
@@ -12,6 +13,7 @@ const FORMATS: Readonly<Record<Extract<Leaf['format'], string>, object>> = {
   ratio: { type: 'number', minimum: 0, maximum: 1 },
   port: { type: 'integer', minimum: 0, maximum: 65_535 },
   boolean: { type: 'boolean' },
+  instant: { type: 'string', pattern: `^(|${INSTANT})$`, examples: ['2026-12-31T18:00:00Z'] },
   text: { type: 'string' },
   list: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'string' }] },
   durations: { type: 'object', patternProperties: { [NAMES]: DURATION }, additionalProperties: false },

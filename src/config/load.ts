@@ -35,7 +35,7 @@ export interface LoadedConfig {
   readonly files: readonly string[];
 }
 
-const TEXTS: ReadonlySet<unknown> = new Set(['text', 'list', 'redisUrl', 'postgresUrl']);
+const TEXTS: ReadonlySet<unknown> = new Set(['text', 'instant', 'list', 'redisUrl', 'postgresUrl']);
 const OWN_DIR = fileURLToPath(new URL('../../config/', import.meta.url));
 
 for (const name of FORMAT_NAMES) {

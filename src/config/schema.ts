@@ -15,6 +15,7 @@ export interface Leaf {
     | 'ratio'
     | 'port'
     | 'boolean'
+    | 'instant'
     | 'text'
     | 'list'
     | 'durations'
@@ -398,6 +399,28 @@ export const SCHEMA = {
       format: ['available', 'strict'],
       default: 'available',
     },
+    adopt: {
+      postgres: {
+        doc: 'Whether sessions that connect-pg-simple left as plaintext rows in sessions.table are read, once each, and sealed; plaintext is never read while this is false.',
+        format: 'boolean',
+        default: false,
+      },
+      redisPrefix: {
+        doc: 'Prefix of connect-redis keys (its own default is sess:) whose sessions are read, once each, and sealed; empty: none is ever read.',
+        format: 'text',
+        default: '',
+      },
+      until: {
+        doc: 'Instant after which plaintext sessions are no longer read; empty: for as long as the two settings above say.',
+        format: 'instant',
+        default: '',
+      },
+      share: {
+        doc: 'Where sessions are kept as plaintext while servers without Redoubt run beside this one, so that both see the same ones: in connect-pg-simple rows, under connect-redis keys, or nowhere; sealed ones are given back there as they are used.',
+        format: ['no', 'postgres', 'redis'],
+        default: 'no',
+      },
+    },
     pruneEvery: { doc: 'Time between two deletions of expired rows.', format: 'duration', default: '15m' },
     memoryMax: {
       doc: 'Most sealed sessions that are kept in memory for the case that Redis and PostgreSQL are both gone.',
@@ -468,7 +491,7 @@ type Value<L extends Leaf> = L['format'] extends 'boolean'
       ? Readonly<Record<string, number>>
       : L['format'] extends 'redisUrls'
         ? Readonly<Record<string, string>>
-        : L['format'] extends 'text' | 'redisUrl' | 'postgresUrl'
+        : L['format'] extends 'text' | 'instant' | 'redisUrl' | 'postgresUrl'
           ? string
           : L['format'] extends readonly (infer Word)[]
             ? Word

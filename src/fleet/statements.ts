@@ -12,7 +12,7 @@ export const CREATE = `do $$ begin
   if to_regclass('redoubt_instance') is null then
     create table redoubt_instance (instance text primary key, lease_until timestamptz not null, blind_until timestamptz);
   end if;
-exception when duplicate_table or unique_violation or duplicate_column then null;
+exception when duplicate_table or duplicate_object or unique_violation or duplicate_column then null;
 end $$`;
 
 /** $1 instance, $2 lease in ms, $3 blind listing in ms, $4 name of the epoch. Extends a listing that holds, and makes none. */

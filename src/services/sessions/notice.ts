@@ -29,6 +29,12 @@ export function createCounts() {
     /** Answers of Redis that were older than what this process knew. */
     staleRedis: 0,
     replayed: 0,
+    /** Plaintext sessions that were sealed. */
+    adopted: 0,
+    /** Sealed sessions that were given back as plaintext. */
+    givenBack: 0,
+    /** Sessions that were sealed anew, under the first secret. */
+    resealed: 0,
     /** Writes that found the journal full. */
     journalRefused: 0,
   };

@@ -1,13 +1,8 @@
-import connectPgSimple from 'connect-pg-simple';
-import session from 'express-session';
-import type { Pool } from 'pg';
-
 import type { CallOptions, SqlBackend } from '../../backends/types.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { Batch } from './batch.ts';
+import type { PgStore } from './pg-store.ts';
 import type { SessionRecord, WriteResult } from './record.ts';
-
-const PGStore = connectPgSimple(session);
 
 /** In the place of a tombstone's box in a joined text. */
 const TOMBSTONE = '-';
@@ -51,8 +46,8 @@ interface Written {
 
 export interface PostgresTierOptions {
   readonly sql: SqlBackend;
-  /** Table, or `schema.table`. */
-  readonly table: string;
+  /** connect-pg-simple names its table. */
+  readonly table: Omit<PgStore, 'store'>;
   /** How much earlier than asked for a row may expire. */
   readonly expirySlackMs: number;
   /** SQL that gives the current epoch, or `0`. */
@@ -86,19 +81,8 @@ export class PostgresTier {
     this.#expirySlackMs = expirySlackMs;
     this.#epochSql = epochSql;
     this.#deadlineMs = deadlineMs;
-    const [name = table, schema] = table.split('.', 2).toReversed();
-    // connect-pg-simple names its table. Its own table creation remembers a failure for ever, and its timer
-    // outlives close(): both are off.
-    const pool = { query: (text: string, values: unknown[]) => sql.query(text, values) };
-    const store = new PGStore({
-      pool: pool as unknown as Pool,
-      tableName: name,
-      ...(schema === undefined ? {} : { schemaName: schema }),
-      pruneSessionInterval: false,
-      errorLog: () => undefined,
-    });
-    this.#table = (store as unknown as { quotedTable(): string }).quotedTable();
-    this.#index = quoteIdentifier(`IDX_${name}_expire`);
+    this.#table = table.quotedTable;
+    this.#index = quoteIdentifier(`IDX_${table.name}_expire`);
     const shared = { parallel: PARALLEL, size: GROUP, waitingMax, bound: 'sessions.memoryMax' };
     this.#reads = new Batch({ ...shared, run: (ids) => this.#readAll(ids) });
     this.#writes = new Batch({ ...shared, run: (writes) => this.#writeAll(writes), keyOf: ({ id }) => id });
@@ -124,7 +108,7 @@ export class PostgresTier {
           alter table ${table} add column if not exists version bigint not null default 0,
             add column if not exists dead boolean not null default false, add column if not exists box text;
         end if;
-      exception when duplicate_table or unique_violation or duplicate_column then null;
+      exception when duplicate_table or duplicate_object or unique_violation or duplicate_column then null;
       end $redoubt$`,
       [],
       options,

@@ -58,25 +58,25 @@ export class SessionRecords {
     await Promise.allSettled(this.#chains.values());
   }
 
-  /** @throws {RedoubtError} `ERR_SESSION_UNKNOWN` where nobody who may know the id answers */
+  /**
+   * @returns a tombstone too; `undefined` where nothing is known
+   * @throws {RedoubtError} `ERR_SESSION_UNKNOWN` where nobody who may know the id answers
+   */
   async read(id: string): Promise<SessionRecord | undefined> {
     const { tiers, memory, counts, strict, truth, clock, onOwed } = this.#options;
     const before = this.#known(id);
-    if (before?.box === null) return undefined;
+    if (before?.box === null) return before;
     const found = await tiers.read(id, memory.get(id)?.version ?? 0);
     // Again, since a logout may have been acknowledged while the tiers were asked.
     const known = this.#known(id);
-    if (known?.box === null) return undefined;
+    if (known?.box === null) return known;
     if (found === undefined && known && truth === 'redis') {
       // Redis lost what this process still has, and nobody else can be asked.
       this.#options.journal.put(id, { record: known, expiresAt: clock.now() + memory.lifeMs(id), shared: false });
       onOwed();
     }
     const pending = this.#options.journal.get(id)?.record;
-    if (found !== 'unknown') {
-      const record = pending && found ? newerRecord(found, pending) : (pending ?? found);
-      return record?.box === null ? undefined : record;
-    }
+    if (found !== 'unknown') return pending && found ? newerRecord(found, pending) : (pending ?? found);
     if (known && !strict) {
       counts.readsMemory += 1;
       return known;

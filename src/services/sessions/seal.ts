@@ -6,6 +6,8 @@ export interface Sealer {
   seal(sid: string, text: string): string;
   /** What was sealed for this very session id under any of the secrets; `undefined` for everything else. */
   open(sid: string, box: string): string | undefined;
+  /** Whether the first secret sealed it. */
+  isCurrent(box: string): boolean;
 }
 
 const IV_BYTES = 12;
@@ -64,6 +66,7 @@ export function createSealer(secrets: readonly string[]): Sealer {
         return undefined;
       }
     },
+    isCurrent: (box) => box.startsWith(`${first.id}.`),
   };
 }
 

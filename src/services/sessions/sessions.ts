@@ -41,6 +41,8 @@
 //
 // Here is what moves it; tiers.ts reads and writes Redis and PostgreSQL, records.ts makes one write of an id at a time.
 //
+// Sessions that another store keeps in the clear move in and back by the protocol at the top of adopt.ts.
+//
 // What it promises: no acknowledged write lost but those that only memory took (the notice says so), no acknowledged
 // logout undone, no lost update without a 409, no silent new session while the answer is unknown.
 
@@ -55,13 +57,17 @@ import { RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import { EPOCH_SQL, Fleet, type Peer } from '../../fleet/fleet.ts';
 import type { Logger } from '../../observe/log.ts';
+import { AdoptingVault } from './adopt.ts';
 import { Journal, MemoryTier } from './memory-tier.ts';
 import { createMiddleware } from './middleware.ts';
 import { type Truth, createCounts, noticeOf } from './notice.ts';
+import { createPgStore } from './pg-store.ts';
+import { type PlainSessions, createPlainSessions } from './plain.ts';
 import { PostgresTier } from './postgres-tier.ts';
 import { SessionRecords } from './records.ts';
 import { type RedisIdentity, RedisTier } from './redis-tier.ts';
 import { Replayer } from './replay.ts';
+import { Resealer } from './reseal.ts';
 import { type Sealer, createSealer } from './seal.ts';
 import { resolveSecrets } from './secrets.ts';
 import { SealedStore } from './store.ts';
@@ -105,6 +111,8 @@ class SessionService implements Sessions, Service, FleetMember {
   readonly #tiers: SharedTiers;
   readonly #records: SessionRecords;
   readonly #replayer: Replayer;
+  readonly #resealer: Resealer;
+  readonly #plain: PlainSessions | undefined;
   readonly #fleet: Fleet;
   readonly #ending = new AbortController();
   readonly #counts = createCounts();
@@ -128,9 +136,11 @@ class SessionService implements Sessions, Service, FleetMember {
       deadlineMs: sessions.deadlineMs,
       waitingMax: sessions.memoryMax,
     });
+    const pgStore = createPgStore(sql, sessions.table, sessions.ttlMs);
+    this.#plain = createPlainSessions({ config, sql, redis, pgStore, wallNow: () => clock.wallNow() });
     this.#postgres = new PostgresTier({
       sql,
-      table: sessions.table,
+      table: pgStore,
       epochSql: EPOCH_SQL,
       expirySlackMs: sessions.touchEveryMs,
       waitingMax: sessions.memoryMax,
@@ -184,6 +194,11 @@ class SessionService implements Sessions, Service, FleetMember {
       records: this.#records,
       redis: this.#redis,
       journal: this.#journal,
+    });
+    this.#resealer = new Resealer({
+      clock,
+      max: sessions.memoryMax,
+      isReady: () => this.#tiers.takesWrites(this.#truth),
     });
   }
 
@@ -244,6 +259,7 @@ class SessionService implements Sessions, Service, FleetMember {
     this.#closed = true;
     this.#ending.abort();
     this.#replayer.stop();
+    this.#resealer.stop();
     this.#options.clock.clearTimeout(this.#pruneTimer);
     await this.#tending;
     await this.#records.settled();
@@ -355,8 +371,13 @@ class SessionService implements Sessions, Service, FleetMember {
 
   #newStore(sealer: Sealer): SealedStore {
     const { config, clock, log } = this.#options;
-    const { ttlMs, touchEveryMs, retryAfterMs, conflict } = config.sessions;
-    const vault = createVault({ records: this.#records, counts: this.#counts, sealer, ttlMs, clock, log, conflict });
+    const { ttlMs, touchEveryMs, retryAfterMs, conflict, memoryMax: touchMax } = config.sessions;
+    const counts = this.#counts;
+    const plain = this.#plain;
+    const facts = { counts, sealer, ttlMs, clock, log, conflict };
+    const sealed = createVault({ ...facts, records: this.#records, resealer: this.#resealer });
+    const window = { vault: sealed, counts, now: () => clock.now(), touchEveryMs, touchMax, retryAfterMs };
+    const vault = plain ? new AdoptingVault({ ...window, plain }) : sealed;
     return new SealedStore({ vault, clock, touchEveryMs, retryAfterMs });
   }
 

@@ -1,14 +1,15 @@
 import type { SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
-import { RedoubtError } from '../../core/errors.ts';
+import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import { mergeSessions } from './merge.ts';
 import type { Counts } from './notice.ts';
 import { type SessionRecord, lifeMsOf, recordId } from './record.ts';
 import type { SessionRecords } from './records.ts';
+import type { Resealer } from './reseal.ts';
 import type { Sealer } from './seal.ts';
-import type { SessionVault } from './store.ts';
+import type { Origin, SessionVault } from './store.ts';
 
 export interface VaultOptions {
   readonly records: SessionRecords;
@@ -20,13 +21,44 @@ export interface VaultOptions {
   readonly ttlMs: number;
   /** What becomes of a change whose session another request changed meanwhile. */
   readonly conflict: 'merge' | 'reject';
+  readonly resealer: Resealer;
+}
+
+/** A session out of the store, opened. */
+export interface Opened {
+  readonly data: SessionData;
+  readonly origin: Origin;
+  /** Somebody is about to give it back to the store that it came from; until then it is as good as any. */
+  readonly isMoving: boolean;
+}
+
+/** What a record holds in the place of a session that was given back: sealed as any content, and never JSON. */
+export const MOVED = 'moved';
+/** Stands before the content of a session that is about to be given back. */
+export const MOVING = 'moving:';
+
+/** The vault step by step, for whoever has something to decide between the steps. */
+export interface SealedVault extends SessionVault {
+  /** A tombstone too. @throws {RedoubtError} `ERR_SESSION_UNKNOWN` */
+  find(sid: string): Promise<SessionRecord | undefined>;
+  /** `undefined` for a tombstone and for what opens under no secret. */
+  open(sid: string, found: SessionRecord): Opened | typeof MOVED | undefined;
+  /**
+   * Writes the version after `base`, but over nothing newer and over no tombstone.
+   *
+   * @param text - JSON of `data`, also after `MOVING`, or `MOVED`
+   * @returns whether nothing newer was there
+   * @throws {RedoubtError} `ERR_SESSION_NOT_SAVED`
+   */
+  replace(sid: string, base: number, text: string, data: SessionData): Promise<boolean>;
 }
 
 /** One warning for all failures to open within this time: a wrong secret makes every request fail. */
 const BURST_MS = 60_000;
 
 /** Sessions in the clear on one side, sealed records under hashed ids on the other. */
-export function createVault({ records, sealer, counts, clock, log, ttlMs, conflict }: VaultOptions): SessionVault {
+export function createVault(options: VaultOptions): SealedVault {
+  const { records, sealer, counts, clock, log, ttlMs, conflict, resealer } = options;
   let quietUntil = 0;
   const lifeOf = (data: SessionData): number => lifeMsOf(data, ttlMs, clock.wallNow());
   const countFailure = (): void => {
@@ -41,8 +73,13 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs, confli
 
   /** What both made of it, as text. */
   const join = (sid: string, base: string, data: SessionData, { box }: SessionRecord): string => {
-    const theirs = conflict === 'merge' && box !== null ? sealer.open(sid, box) : undefined;
-    const merged = theirs && mergeSessions(JSON.parse(base) as SessionData, data, JSON.parse(theirs) as SessionData);
+    const theirs = box === null ? undefined : contentOf(sealer.open(sid, box));
+    // Sealed anew under another secret, and otherwise what this request read.
+    if (theirs === base) return JSON.stringify(data);
+    const canMerge = conflict === 'merge' && theirs !== undefined && theirs !== MOVED;
+    const merged = canMerge
+      ? mergeSessions(JSON.parse(base) as SessionData, data, JSON.parse(theirs) as SessionData)
+      : undefined;
     if (!merged) {
       counts.rejected += 1;
       throw new RedoubtError('ERR_SESSION_CONFLICT');
@@ -51,16 +88,49 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs, confli
     return JSON.stringify(merged);
   };
 
+  const find = (sid: string): Promise<SessionRecord | undefined> => records.read(recordId(sid));
+
+  const open = (sid: string, found: SessionRecord): Opened | typeof MOVED | undefined => {
+    const { version, box } = found;
+    if (box === null) return undefined;
+    const opened = sealer.open(sid, box);
+    const text = contentOf(opened);
+    if (text === undefined) return void countFailure();
+    if (text === MOVED) return MOVED;
+    const data = JSON.parse(text) as SessionData;
+    records.keep(recordId(sid), found, lifeOf(data));
+    if (!sealer.isCurrent(box)) resealer.note(sid, () => reseal(sid));
+    return { data, origin: { version, text }, isMoving: text !== opened };
+  };
+
+  const replace = async (sid: string, base: number, text: string, data: SessionData): Promise<boolean> => {
+    const change = { base, box: sealer.seal(sid, text), lifeMs: lifeOf(data), rebase: giveWay };
+    try {
+      await records.write(recordId(sid), change);
+      return true;
+    } catch (error) {
+      if (isRedoubtError(error, 'ERR_SESSION_CONFLICT')) return false;
+      throw error;
+    }
+  };
+
+  /** Looks again, since the request that noticed may have written it meanwhile. */
+  const reseal = async (sid: string): Promise<void> => {
+    const found = await find(sid);
+    if (!found?.box || sealer.isCurrent(found.box)) return;
+    const text = sealer.open(sid, found.box);
+    if (text === undefined || text === MOVED || text.startsWith(MOVING)) return;
+    if (await replace(sid, found.version, text, JSON.parse(text) as SessionData)) counts.resealed += 1;
+  };
+
   return {
+    find,
+    open,
+    replace,
     async read(sid) {
-      const id = recordId(sid);
-      const found = await records.read(id);
-      if (found === undefined || found.box === null) return undefined;
-      const text = sealer.open(sid, found.box);
-      if (text === undefined) return void countFailure();
-      const data = JSON.parse(text) as SessionData;
-      records.keep(id, found, lifeOf(data));
-      return { data, origin: { version: found.version, text } };
+      const found = await find(sid);
+      const opened = found && open(sid, found);
+      return opened === MOVED ? undefined : opened;
     },
     async write(sid, origin, data) {
       let text = JSON.stringify(data);
@@ -79,4 +149,13 @@ export function createVault({ records, sealer, counts, clock, log, ttlMs, confli
     destroy: (sid) => records.destroy(recordId(sid)),
     touch: (sid, data) => records.touch(recordId(sid), lifeOf(data)),
   };
+}
+
+function contentOf(text: string | undefined): string | undefined {
+  return text?.startsWith(MOVING) ? text.slice(MOVING.length) : text;
+}
+
+/** What moves a session or seals it anew has nothing of its own to keep. */
+function giveWay(): never {
+  throw new RedoubtError('ERR_SESSION_CONFLICT');
 }

@@ -252,3 +252,16 @@ describe('the configuration in code', () => {
     expect(maskConfig(load().config)).toMatchObject({ server: { apiToken: '' }, sessions: { secret: [] } });
   });
 });
+
+function until(value: string): string[] {
+  return mistakesOf({ overrides: { sessions: { adopt: { until: value } } } });
+}
+
+describe('an instant', () => {
+  it('names its time zone, so that it is the same on every machine', () => {
+    for (const value of ['', '2026-12-31T18:00Z', '2026-12-31T18:00:00.5+02:00']) expect(until(value)).toEqual([]);
+    for (const value of ['tomorrow', '2026-12-31', '2026-12-31T18:00:00', '2026-13-31T18:00:00Z']) {
+      expect(until(value)).toEqual([expect.stringContaining('must be an instant with its time zone')]);
+    }
+  });
+});
