@@ -15,7 +15,7 @@ export default defineConfig({
       project('conformance', slow),
       project('outage', slow),
       project('browser', slow),
-      project('consistency', { ...slow, testTimeout: 120_000 }),
+      project('consistency', { ...slow, testTimeout: 180_000 }),
     ],
   },
 });

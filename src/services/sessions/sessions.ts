@@ -31,7 +31,7 @@
 // What moves it
 //   Redis silent        a call without an answer: none is sent for a second, so that no request waits twice.
 //   Redis lost          applyMode: no call waits for Redis any more; we list ourselves as blind.
-//   reconcile(redis)    journal and dirty set → PostgreSQL; epoch + 1 where Redis may lack something: a write passed it
+//   reconcile(redis)    reconcile.ts: journal and dirty set → PostgreSQL; epoch + 1 where Redis may lack something: a write passed it
 //                       by, or its run id or its own copy of the epoch is not the one that PostgreSQL knows. Redis' keys
 //                       carry the epoch: nothing from before is ever read, and what Redis executes late changes nothing.
 //                       Without PostgreSQL: journal → Redis; the raise is owed.
@@ -52,7 +52,7 @@ import type { Store } from 'express-session';
 
 import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
-import type { Clock, Timer } from '../../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import { EPOCH_SQL, Fleet, type Peer } from '../../fleet/fleet.ts';
@@ -65,7 +65,9 @@ import { createPgStore } from './pg-store.ts';
 import { type PlainSessions, createPlainSessions } from './plain.ts';
 import { PostgresTier } from './postgres-tier.ts';
 import { SessionRecords } from './records.ts';
-import { type RedisIdentity, RedisTier } from './redis-tier.ts';
+import { Pruner } from './prune.ts';
+import { Reconciler } from './reconcile.ts';
+import { RedisTier } from './redis-tier.ts';
 import { Replayer } from './replay.ts';
 import { Resealer } from './reseal.ts';
 import { type Sealer, createSealer } from './seal.ts';
@@ -114,14 +116,11 @@ class SessionService implements Sessions, Service, FleetMember {
   readonly #resealer: Resealer;
   readonly #plain: PlainSessions | undefined;
   readonly #fleet: Fleet;
-  readonly #ending = new AbortController();
+  readonly #reconciler: Reconciler;
+  readonly #pruner: Pruner;
   readonly #counts = createCounts();
   #mode: Mode | undefined;
   #keys: { readonly secrets: readonly string[]; readonly sealer: Sealer } | undefined;
-  /** PostgreSQL has what Redis has not, or Redis an epoch that PostgreSQL does not know. */
-  #raiseOwed = false;
-  #tending: Promise<void> | undefined;
-  #pruneTimer: Timer | undefined;
   #closed = false;
 
   constructor(options: SessionsOptions) {
@@ -160,7 +159,6 @@ class SessionService implements Sessions, Service, FleetMember {
       heartbeatMs: config.fleet.heartbeatMs,
       statementMs: config.postgres.deadlineMs,
     });
-    this.#fleet.onBeat(() => void this.#tend());
     const strict = sessions.disjoint === 'strict';
     const notSaved = (): RedoubtError =>
       new RedoubtError('ERR_SESSION_NOT_SAVED', { retryAfterMs: sessions.retryAfterMs });
@@ -172,7 +170,7 @@ class SessionService implements Sessions, Service, FleetMember {
       fleet: this.#fleet,
       strict,
       notSaved,
-      onPassedBy: () => (this.#raiseOwed = true),
+      onPassedBy: () => this.#reconciler.oweRaise(),
     });
     this.#records = new SessionRecords({
       ...shared,
@@ -194,6 +192,22 @@ class SessionService implements Sessions, Service, FleetMember {
       records: this.#records,
       redis: this.#redis,
       journal: this.#journal,
+    });
+    this.#reconciler = new Reconciler({
+      redis: this.#redis,
+      postgres: this.#postgres,
+      tiers: this.#tiers,
+      records: this.#records,
+      replayer: this.#replayer,
+      fleet: this.#fleet,
+      truth: this.#truth,
+    });
+    this.#pruner = new Pruner({
+      postgres: this.#postgres,
+      isUsable: () => this.#tiers.reads('postgres'),
+      everyMs: sessions.pruneEveryMs,
+      clock,
+      random,
     });
     this.#resealer = new Resealer({
       clock,
@@ -225,12 +239,12 @@ class SessionService implements Sessions, Service, FleetMember {
       this.#fleet.blind().catch(() => undefined);
     }
     if (this.#journal.size > 0) this.#replayer.schedule();
-    if (mode.usable.includes('postgres')) this.#schedulePrune();
+    if (mode.usable.includes('postgres')) this.#pruner.schedule();
   }
 
   async reconcile(dependency: 'redis' | 'postgres', signal: AbortSignal): Promise<void> {
-    if (dependency === 'postgres') await this.#reconcilePostgres(signal);
-    else await this.#reconcileRedis(signal);
+    if (dependency === 'postgres') await this.#reconciler.postgresBack(signal);
+    else await this.#reconciler.redisBack(signal);
     signal.throwIfAborted();
   }
 
@@ -257,11 +271,10 @@ class SessionService implements Sessions, Service, FleetMember {
   async close(signal: AbortSignal): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#ending.abort();
     this.#replayer.stop();
     this.#resealer.stop();
-    this.#options.clock.clearTimeout(this.#pruneTimer);
-    await this.#tending;
+    this.#pruner.stop();
+    await this.#reconciler.stop();
     await this.#records.settled();
     if (this.#journal.size > 0 && this.#tiers.takesWrites(this.#truth)) {
       // What stays behind is said below.
@@ -274,81 +287,6 @@ class SessionService implements Sessions, Service, FleetMember {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close(new AbortController().signal);
-  }
-
-  async #reconcileRedis(signal: AbortSignal): Promise<void> {
-    const identity = await this.#redis.identify();
-    const stored = await this.#redis.storedEpoch();
-    if (this.#truth === 'postgres' && this.#tiers.reads('postgres')) {
-      await this.#replayer.replay('postgres', signal);
-      await this.#believe(identity, stored, signal);
-      // Those under way may be for PostgreSQL alone; nobody may fill the epoch before they are done.
-      await this.#records.settled();
-      return;
-    }
-    const known = this.#redis.epoch;
-    if (stored !== undefined) this.#redis.adopt(stored);
-    if (stored === undefined || stored < known) await this.#redis.raiseHere();
-    this.#raiseOwed = this.#truth === 'postgres';
-    this.#tiers.admit('redis');
-    identity.accept();
-    await this.#replayer.replay('redis', signal);
-    if (this.#truth === 'postgres') this.#replayer.schedule();
-  }
-
-  async #reconcilePostgres(signal: AbortSignal): Promise<void> {
-    await this.#fleet.join(signal);
-    await this.#postgres.prepare({ signal });
-    this.#tiers.admit('postgres');
-    await this.#replayer.replay('postgres', signal);
-    if (!this.#tiers.reads('redis')) return;
-    // Redis is the smaller matter here: where it fails now, the heartbeats go on with it.
-    await this.#tendOnce(signal).catch(() => undefined);
-  }
-
-  /** After each heartbeat: makes sure that Redis is the one that the epoch is about, and holds what it should. */
-  #tend(): Promise<void> {
-    const both = this.#tiers.reads('redis') && this.#tiers.reads('postgres') && !this.#fleet.failing;
-    if (!both || this.#ending.signal.aborted) return Promise.resolve();
-    // A failure has been told to the detector, and the next heartbeat tries again.
-    this.#tending ??= this.#tendOnce(this.#ending.signal)
-      .catch(() => undefined)
-      .finally(() => {
-        this.#tending = undefined;
-      });
-    return this.#tending;
-  }
-
-  async #tendOnce(signal: AbortSignal): Promise<void> {
-    const { isAccepted, lost, epoch } = this.#redis;
-    if (!isAccepted || lost || this.#raiseOwed || this.#fleet.isBlind || epoch !== this.#fleet.epoch) {
-      const identity = await this.#redis.identify();
-      await this.#believe(identity, await this.#redis.storedEpoch(), signal);
-    }
-    // Only then: without traffic of its own, this instance leaves Redis to the probes.
-    if (this.#fleet.missesPeer) await this.#replayer.drain(signal);
-  }
-
-  /** Takes Redis for what it says it is, under a new epoch where what it holds may not be everything. */
-  async #believe(identity: RedisIdentity, stored: number | undefined, signal: AbortSignal): Promise<void> {
-    const fleet = this.#fleet;
-    const redis = this.#redis;
-    // Before the listing ends: a write for PostgreSQL alone would begin the next one.
-    if (!this.#tiers.reads('redis')) this.#tiers.admit('redis');
-    await this.#replayer.drain(signal);
-    await fleet.refresh();
-    if (stored !== undefined) redis.adopt(stored);
-    const isSame = stored !== undefined && identity.runId === fleet.runId && redis.epoch <= fleet.epoch;
-    if (isSame && !fleet.isBlind && !this.#raiseOwed && !redis.lost) {
-      redis.adopt(fleet.epoch);
-    } else {
-      this.#raiseOwed = false;
-      redis.adopt(await fleet.raise(identity.runId, redis.epoch));
-      await redis.publishEpoch();
-    }
-    // What is under way may have begun under the old epoch, and must not be passed by a reader.
-    await this.#records.settled();
-    identity.accept();
   }
 
   #fleetCounters(): Record<string, number> {
@@ -379,20 +317,5 @@ class SessionService implements Sessions, Service, FleetMember {
     const window = { vault: sealed, counts, now: () => clock.now(), touchEveryMs, touchMax, retryAfterMs };
     const vault = plain ? new AdoptingVault({ ...window, plain }) : sealed;
     return new SealedStore({ vault, clock, touchEveryMs, retryAfterMs });
-  }
-
-  #schedulePrune(): void {
-    const { clock, config, random } = this.#options;
-    if (this.#pruneTimer !== undefined || this.#closed) return;
-    // Half to one and a half of it, so that instances that started together do not prune together.
-    const waitMs = config.sessions.pruneEveryMs * (0.5 + random());
-    this.#pruneTimer = clock.setTimeout(() => void this.#prune(), waitMs);
-  }
-
-  async #prune(): Promise<void> {
-    // A failure has been told to the detector, and the next round deletes the same rows.
-    if (this.#tiers.reads('postgres')) await this.#postgres.prune().catch(() => undefined);
-    this.#pruneTimer = undefined;
-    this.#schedulePrune();
   }
 }
