@@ -7,6 +7,8 @@ import { type TestPostgres, createDatabase, launchPostgres } from '../support/po
 import { type TestRedis, startRedis } from '../support/redis.ts';
 import { type TestServer, startServer } from '../support/server.ts';
 
+const CLOCK_APP = fileURLToPath(new URL('../support/clock-app.ts', import.meta.url));
+
 /** Redoubt, or a control: a store that people write instead, which the checker must be able to fail. */
 export const STORES = ['redoubt', 'failover', 'dual-write'] as const;
 export type StoreName = (typeof STORES)[number];
@@ -53,6 +55,7 @@ export async function startInstances(start: InstancesStart): Promise<Instances> 
       DATABASE_URL: links.postgres.through(databaseUrl),
       SESSION_SECRET: 'a-secret-of-the-history-test-of-42-characters',
       LOG_LEVEL: 'warn',
+      REDOUBT_SERVER_APP: CLOCK_APP,
       // A schedule is denser than life: at the shipped 60 s most of a run would be waiting.
       REDOUBT_REDIS_HOLD_DOWN_MAX: '1s',
       REDOUBT_POSTGRES_HOLD_DOWN_MAX: '1s',

@@ -8,6 +8,7 @@ import type { Fault } from './schedule.ts';
 const SNAPSHOT_AGE_MS = 800;
 /** Past it the run goes on, and its end says that an instance did not recover. */
 const HEAL_MS = 30_000;
+const HOUR_MS = 3_600_000;
 const LINK_MODES = { cut: 'refuse', silence: 'blackhole', 'one-way': 'mute' } as const satisfies Record<
   string,
   HopMode
@@ -65,6 +66,10 @@ async function begin(target: Instances, fault: Fault): Promise<() => Promise<voi
     case 'stop':
       await postgres.stop();
       return () => postgres.start();
+    case 'clock':
+      // By turns forward and back, as the length of the fault falls out.
+      await setClocks(target, fault, fault.forMs % 2 === 0 ? HOUR_MS : -HOUR_MS);
+      return () => setClocks(target, fault, 0);
     case 'pause': {
       const paused = fault.instances.map((i) => target.all[i]!.server);
       for (const server of paused) server.signal('SIGSTOP');
@@ -73,6 +78,11 @@ async function begin(target: Instances, fault: Fault): Promise<() => Promise<voi
       };
     }
   }
+}
+
+/** A control has no such route: its clock stays as it is. */
+async function setClocks({ all }: Instances, { instances }: Fault, ms: number): Promise<void> {
+  await Promise.all(instances.map((i) => all[i]!.server.fetch(`/clock/${ms}`, { method: 'POST' })));
 }
 
 async function breakLinks({ all }: Instances, fault: Fault, mode: HopMode): Promise<() => Promise<void>> {
@@ -97,7 +107,7 @@ async function split(target: Instances, fault: Fault): Promise<() => Promise<voi
 
 /** What a fault takes away; an instance that wakes from a pause, or that lost one of two, may have lost both. */
 function backendOf({ kind, link }: Fault): string {
-  if (kind === 'pause' || kind === 'split') return kind;
+  if (kind === 'pause' || kind === 'split' || kind === 'clock') return kind;
   return link ?? (kind === 'stop' ? 'postgres' : 'redis');
 }
 

@@ -1,8 +1,7 @@
 import { seededRandom, seedFor } from '../../src/core/random.ts';
 
 /**
- * What the nemesis can do. A wall clock that steps is not among them: that takes libfaketime, which is no part of
- * the kit; fault 45 covers it with an injected clock.
+ * What the nemesis can do.
  *
  * - `cut`: connections closed, new ones refused. `silence`: open, and nothing passes. `one-way`: requests pass, the
  *   answers are lost, so that the server does what nobody hears of.
@@ -10,6 +9,7 @@ import { seededRandom, seedFor } from '../../src/core/random.ts';
  * - `kill-empty`, `old-snapshot`: Redis killed; back without its data, or with that of some time before.
  * - `stop`: PostgreSQL shut down at once, later started again.
  * - `pause`: an instance stopped for longer than its lease, while its clients go on elsewhere.
+ * - `clock`: the wall clock of an instance steps an hour forward or back, and later back again.
  * - `split`: one instance loses Redis while another loses PostgreSQL.
  */
 export const FAULT_KINDS = [
@@ -21,6 +21,7 @@ export const FAULT_KINDS = [
   'old-snapshot',
   'stop',
   'pause',
+  'clock',
   'split',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -85,7 +86,7 @@ function placeOf(kind: FaultKind, options: ScheduleOptions, random: () => number
   const { instances: count, links } = options;
   const all = Array.from({ length: count }, (_, i) => i);
   const order = shuffled(all, random);
-  if (kind === 'pause') return { instances: order.slice(0, 1) };
+  if (kind === 'pause' || kind === 'clock') return { instances: order.slice(0, 1) };
   if (kind === 'split') return { instances: order.slice(0, 2) };
   if (kind !== 'cut' && kind !== 'silence' && kind !== 'one-way') return { instances: [] };
   // One instance alone is the hardest case, so it is the most frequent one.

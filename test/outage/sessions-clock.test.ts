@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { User } from './rig.ts';
 import { type Instance, TestFleet } from './sessions-rig.ts';
 
-const CLOCK_APP = fileURLToPath(new URL('fixtures/clock-app.ts', import.meta.url));
+const CLOCK_APP = fileURLToPath(new URL('../support/clock-app.ts', import.meta.url));
 const HOUR_MS = 3_600_000;
 /** Shorter than the jump, so that whoever reckons with the wall clock ends every session. */
 const TTL_S = 30 * 60;
