@@ -97,12 +97,20 @@ class Backend implements RedisControl {
     if (!client) throw new RedoubtError(this.#closed ? 'ERR_CLOSED' : 'ERR_REDIS_UNAVAILABLE');
     if (!this.#ramp.enter()) throw new RedoubtError('ERR_BACKPRESSURE', { bound: 'redis.maxInFlight' });
     const startedAt = this.#clock.now();
+    const { deadlineMs = this.#config.deadlineMs, signal } = options;
+    let working: Promise<T> | undefined;
     try {
-      const { deadlineMs = this.#config.deadlineMs, signal } = options;
-      const value = await withDeadline(work(client), deadlineMs, { clock: this.#clock, signal, operation: 'redis' });
+      working = work(client);
+      const value = await withDeadline(working, deadlineMs, { clock: this.#clock, signal, operation: 'redis' });
       this.#observe({ kind: 'ok', durationMs: this.#clock.now() - startedAt, voided: false });
       return value;
     } catch (error) {
+      // The caller was in more of a hurry than makes Redis slow or dead: what it is, the answer will show.
+      const hurried = isRedoubtError(error, 'ERR_DEADLINE') && !isLate(error) && deadlineMs < this.#config.deadlineMs;
+      if (working && hurried) {
+        void this.#await(working, startedAt);
+        throw error;
+      }
       throw this.#report(error, startedAt);
     } finally {
       this.#ramp.leave();
@@ -164,6 +172,17 @@ class Backend implements RedisControl {
     const link = new ManagedLink(options, this.#env);
     this.#links.add(link);
     return link;
+  }
+
+  /** Tells the detector of a call that nobody waits for any more. */
+  async #await(working: Promise<unknown>, startedAt: number): Promise<void> {
+    const leftMs = Math.max(0, startedAt + this.#config.deadlineMs - this.#clock.now());
+    try {
+      await withDeadline(working, leftMs, { clock: this.#clock, operation: 'redis' });
+      this.#observe({ kind: 'ok', durationMs: this.#clock.now() - startedAt, voided: false });
+    } catch (error) {
+      this.#report(error, startedAt);
+    }
   }
 
   /** Tells the detector, and turns the driver's error into ours. */

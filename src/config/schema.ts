@@ -343,9 +343,10 @@ export const SCHEMA = {
   },
   cache: {
     deadline: {
-      doc: 'Longest wait for Redis in one cache call; past it the call is answered from memory.',
+      doc: 'Longest wait for Redis in one cache call; past it this call and every other one is answered from memory until Redis answers in time again.',
       format: 'duration',
-      default: '250ms',
+      // Some hundred round trips; a caller who waits longer had better not have waited at all.
+      default: '100ms',
     },
     ttl: { doc: 'Lifetime of a value that is set without one.', format: 'duration', default: '5m' },
     grace: {
@@ -353,15 +354,41 @@ export const SCHEMA = {
       format: 'duration',
       default: '10m',
     },
-    maxEntries: { doc: 'Most entries in memory.', format: 'count', default: 1000 },
+    maxEntries: { doc: 'Most entries in memory.', format: 'count', default: 50000 },
     maxBytes: { doc: 'Most bytes of keys and values in memory.', format: 'size', default: '64mb' },
     maxKeyBytes: { doc: 'Longest key, in bytes of UTF-8.', format: 'count', default: 512 },
     maxValueBytes: { doc: 'Largest value, serialised.', format: 'size', default: '1mb' },
+    compressAbove: {
+      doc: 'Values of more bytes are compressed in Redis (zstd); 0b for never.',
+      format: 'size',
+      default: '0b',
+    },
+    values: {
+      doc: 'What readers of an object get: frozen, the same deeply frozen object for all of them, or copied, each a copy of its own, which costs a parse at every read.',
+      format: ['frozen', 'copied'],
+      default: 'frozen',
+    },
     sweepEvery: { doc: 'Time between two sweeps of expired entries out of memory.', format: 'duration', default: '5m' },
     journalMax: {
       doc: 'Most keys whose writes are remembered while Redis is out of use; beyond it the whole cache starts a new epoch at the return, cold but never wrong.',
       format: 'count',
-      default: 10000,
+      default: 50000,
+    },
+    hearing: {
+      doc: "How memory hears of others' changes while Redis is in use: tracking by the server, messages published by the writers, none (every read goes to Redis), or auto for the first that Redis allows. The same on every instance.",
+      format: ['auto', 'tracking', 'published', 'none'],
+      default: 'auto',
+    },
+    beat: {
+      doc: 'Time between two signs of life of the connection on which changes are heard.',
+      format: 'duration',
+      default: '50ms',
+    },
+    lease: {
+      doc: 'How long after such a sign memory may still answer; an instance that was paused or cut off answers nothing of the time after it.',
+      format: 'duration',
+      // Three lost beats. Others see an acknowledged write at the latest then.
+      default: '200ms',
     },
   },
   sessions: {

@@ -40,7 +40,7 @@ describe.each(BACKINGS)('the server with %s', (name) => {
     expect(got.status).toBe(200);
     expect(got.headers.get('content-type')).toBe('image/png');
     expect(got.headers.get('x-cache')).toBe('hit');
-    expect(got.headers.get('x-backend')).toBe(isWhole ? 'redis' : 'memory');
+    expect(isWhole ? ['l1', 'redis'] : ['memory']).toContain(got.headers.get('x-backend'));
     expect(Buffer.from(await got.arrayBuffer())).toEqual(body);
   });
 

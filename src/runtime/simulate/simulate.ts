@@ -180,7 +180,11 @@ class World {
         found.set(`${service} ${kind}`, {
           machine: machine.runner.id,
           backend: machine.backend,
-          deadlineMs: kind === 'postgres' ? config.postgres.deadlineMs : config[service].deadlineMs,
+          // What the detector is told of a call, a service in more of a hurry does not change.
+          deadlineMs:
+            kind === 'postgres'
+              ? config.postgres.deadlineMs
+              : Math.max(config[service].deadlineMs, config.redis.deadlineMs),
           slowCallMs: sectionOf(config, machine.runner.id).detect.slowCallMs,
           observe: (outcome) => machine.runner.observe(outcome),
         });

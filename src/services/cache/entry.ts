@@ -1,9 +1,18 @@
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+
 import { RedoubtError } from '../../core/errors.ts';
 
-/** A value in its serialised form, which is what every tier holds: nobody can change it through a reference. */
+/** A value in its serialised form, as its giver cannot change it any more. */
 export type Payload =
   | { readonly kind: 'json'; readonly data: string; readonly bytes: number }
-  | { readonly kind: 'buffer'; readonly data: Buffer; readonly bytes: number };
+  /** `buffer`: the value's own bytes. `custom`: what a namespace's serializer made of it. */
+  | { readonly kind: 'buffer' | 'custom'; readonly data: Buffer; readonly bytes: number };
+
+/** How a namespace turns values into bytes and back, in place of JSON. */
+export interface Serializer {
+  serialize(value: unknown): Uint8Array | string;
+  deserialize(data: Buffer): unknown;
+}
 
 /** What Redis holds under a key; without a payload it is a tombstone. Times are in Redis' milliseconds since 1970. */
 export interface Stored {
@@ -11,29 +20,40 @@ export interface Stored {
   readonly writtenAt: number;
   readonly expiresAt: number;
   readonly payload: Payload | undefined;
+  readonly tags: readonly string[];
 }
 
 /** Digits of a version. */
 export const VERSION_LENGTH = 20;
 
-// Header: format, kind, version, written at, expires, all of fixed width, so that Lua reads the
-// version with one GETRANGE and nobody parses what he does not need. Then the payload as it is.
-const FORMAT = '1';
-const KINDS = { json: 'j', buffer: 'b', tombstone: 'x' } as const;
+// Header: format, kind, version, written at, expires, length of the tags, all of fixed width, so that
+// Lua reads the version with one GETRANGE and nobody parses what he does not need. Then the tags, then
+// the payload as it is. A kind in capitals is compressed.
+const FORMAT = '2';
+const KINDS = { json: 'j', buffer: 'b', custom: 's', tombstone: 'x' } as const;
+const KIND_OF: Readonly<Record<string, Payload['kind'] | 'tombstone'>> = {
+  j: 'json',
+  b: 'buffer',
+  s: 'custom',
+  x: 'tombstone',
+};
 const TIME_LENGTH = 13;
 const VERSION_AT = 2;
 const WRITTEN_AT = VERSION_AT + VERSION_LENGTH;
 const EXPIRES_AT = WRITTEN_AT + TIME_LENGTH;
-const HEADER_LENGTH = EXPIRES_AT + TIME_LENGTH;
+const TAGS_AT = EXPIRES_AT + TIME_LENGTH;
+const TAGS_DIGITS = 5;
+const HEADER_LENGTH = TAGS_AT + TAGS_DIGITS;
+const NO_TAGS: readonly string[] = [];
 
 /**
- * Serialises a value: a Buffer (or any Uint8Array) by its bytes, anything else as JSON.
+ * Serialises a value: a Buffer (or any Uint8Array) by its bytes, anything else as JSON or by the serializer.
  *
  * @param maxBytes - `cache.maxValueBytes`
  * @throws {RedoubtError} `ERR_CACHE_VALUE` for what JSON cannot carry or for too many bytes
  */
-export function encodeValue(value: unknown, maxBytes: number): Payload {
-  const payload = value instanceof Uint8Array ? bufferPayload(value) : jsonPayload(value);
+export function encodeValue(value: unknown, maxBytes: number, serializer?: Serializer): Payload {
+  const payload = payloadOf(value, serializer);
   if (payload.bytes > maxBytes) {
     throw new RedoubtError('ERR_CACHE_VALUE', {
       message: `it takes ${payload.bytes} bytes, at most ${maxBytes} are allowed`,
@@ -45,47 +65,93 @@ export function encodeValue(value: unknown, maxBytes: number): Payload {
 }
 
 /** A fresh copy of the value: what its receiver does to it changes nothing here. */
-export function decodeValue(payload: Payload): unknown {
-  return payload.kind === 'json' ? (JSON.parse(payload.data) as unknown) : Buffer.from(payload.data);
+export function decodeValue(payload: Payload, serializer?: Serializer): unknown {
+  if (payload.kind === 'json') return JSON.parse(payload.data) as unknown;
+  const copy = Buffer.from(payload.data);
+  return payload.kind === 'custom' && serializer ? serializer.deserialize(copy) : copy;
 }
 
-/** The stored form of a value or, without a payload, of a tombstone. */
-export function encodeStored({ payload, version, writtenAt, expiresAt }: Stored): string | Buffer {
+/**
+ * The stored form of a value or, without a payload, of a tombstone.
+ *
+ * @param compressAbove - payloads of more bytes are compressed (zstd); infinite for never
+ */
+export function encodeStored(
+  { payload, version, writtenAt, expiresAt, tags }: Stored,
+  compressAbove = Number.POSITIVE_INFINITY,
+): string | Buffer {
   const kind = KINDS[payload?.kind ?? 'tombstone'];
-  const header = `${FORMAT}${kind}${version}${timeDigits(writtenAt)}${timeDigits(expiresAt)}`;
-  if (!payload) return header;
-  return payload.kind === 'json' ? header + payload.data : Buffer.concat([Buffer.from(header, 'latin1'), payload.data]);
+  const tagText = tags.length === 0 ? '' : JSON.stringify(tags);
+  const tagBytes = String(Buffer.byteLength(tagText)).padStart(TAGS_DIGITS, '0');
+  const rest = `${version}${timeDigits(writtenAt)}${timeDigits(expiresAt)}${tagBytes}${tagText}`;
+  if (!payload) return `${FORMAT}${kind}${rest}`;
+  if (payload.bytes > compressAbove) {
+    const packed = zstdCompressSync(payload.kind === 'json' ? Buffer.from(payload.data) : payload.data);
+    if (packed.length < payload.bytes) {
+      return Buffer.concat([Buffer.from(`${FORMAT}${kind.toUpperCase()}${rest}`), packed]);
+    }
+  }
+  const header = `${FORMAT}${kind}${rest}`;
+  return payload.kind === 'json' ? header + payload.data : Buffer.concat([Buffer.from(header), payload.data]);
 }
 
 /** Reads the stored form; `undefined` for anything this version of Redoubt does not know, which is then a miss. */
 export function decodeStored(bytes: Buffer): Stored | undefined {
   if (bytes.length < HEADER_LENGTH) return undefined;
   const header = bytes.toString('latin1', 0, HEADER_LENGTH);
-  const kind = header[1];
-  if (header[0] !== FORMAT || (kind !== KINDS.json && kind !== KINDS.buffer && kind !== KINDS.tombstone)) {
+  const letter = header[1] ?? '';
+  const kind = KIND_OF[letter.toLowerCase()];
+  if (header[0] !== FORMAT || !kind) return undefined;
+  const payloadAt = HEADER_LENGTH + Number(header.slice(TAGS_AT));
+  try {
+    return {
+      version: header.slice(VERSION_AT, WRITTEN_AT),
+      writtenAt: Number(header.slice(WRITTEN_AT, EXPIRES_AT)),
+      expiresAt: Number(header.slice(EXPIRES_AT, TAGS_AT)),
+      payload: kind === 'tombstone' ? undefined : decodePayload(kind, letter !== KINDS[kind], bytes, payloadAt),
+      tags:
+        payloadAt === HEADER_LENGTH
+          ? NO_TAGS
+          : (JSON.parse(bytes.toString('utf8', HEADER_LENGTH, payloadAt)) as string[]),
+    };
+  } catch {
+    // Damaged, or compressed by something newer: as good as not there.
     return undefined;
   }
-  return {
-    version: header.slice(VERSION_AT, WRITTEN_AT),
-    writtenAt: Number(header.slice(WRITTEN_AT, EXPIRES_AT)),
-    expiresAt: Number(header.slice(EXPIRES_AT)),
-    payload: kind === KINDS.tombstone ? undefined : decodePayload(kind, bytes),
-  };
 }
 
-function decodePayload(kind: 'j' | 'b', bytes: Buffer): Payload {
-  const length = bytes.length - HEADER_LENGTH;
-  if (kind === KINDS.json) return { kind: 'json', data: bytes.toString('utf8', HEADER_LENGTH), bytes: length };
+function decodePayload(kind: Payload['kind'], packed: boolean, bytes: Buffer, at: number): Payload {
+  if (packed) {
+    const data = zstdDecompressSync(bytes.subarray(at));
+    return kind === 'json'
+      ? { kind, data: data.toString('utf8'), bytes: data.length }
+      : { kind, data, bytes: data.length };
+  }
+  const length = bytes.length - at;
+  if (kind === 'json') return { kind, data: bytes.toString('utf8', at), bytes: length };
   // A copy of its own: the driver hands out slices, and one kept slice would hold a whole 64 KB read.
   const data = Buffer.allocUnsafeSlow(length);
-  bytes.copy(data, 0, HEADER_LENGTH);
-  return { kind: 'buffer', data, bytes: length };
+  bytes.copy(data, 0, at);
+  return { kind, data, bytes: length };
 }
 
-function bufferPayload(value: Uint8Array): Payload {
-  const data = Buffer.allocUnsafeSlow(value.byteLength);
-  data.set(value);
-  return { kind: 'buffer', data, bytes: data.length };
+function payloadOf(value: unknown, serializer: Serializer | undefined): Payload {
+  if (serializer) {
+    const made = serializer.serialize(value);
+    const data = typeof made === 'string' ? Buffer.from(made) : copyOf(made);
+    return { kind: 'custom', data, bytes: data.length };
+  }
+  if (value instanceof Uint8Array) {
+    const data = copyOf(value);
+    return { kind: 'buffer', data, bytes: data.length };
+  }
+  return jsonPayload(value);
+}
+
+function copyOf(bytes: Uint8Array): Buffer {
+  const data = Buffer.allocUnsafeSlow(bytes.byteLength);
+  data.set(bytes);
+  return data;
 }
 
 function jsonPayload(value: unknown): Payload {

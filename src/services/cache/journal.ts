@@ -3,6 +3,8 @@ export interface Note {
   readonly version: string;
   /** Monotonic milliseconds. */
   readonly until: number;
+  /** Another instance's change, of which only the version is known here. */
+  readonly carried: boolean;
 }
 
 /**

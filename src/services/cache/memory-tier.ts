@@ -1,48 +1,63 @@
 import { LRUCache } from 'lru-cache';
 
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { Payload } from './entry.ts';
+import { type Payload, type Serializer, decodeValue } from './entry.ts';
+
+/** Stands for a value that nobody has read yet, or that every reader gets a copy of. */
+export const UNREAD: unique symbol = Symbol('unread');
+
+/** What an entry costs beside its key and value: the entry, its place in the list, its numbers. */
+const ENTRY_BYTES = 256;
 
 /** An entry in memory. Times are monotonic milliseconds. */
 export interface MemoryEntry {
-  readonly payload: Payload;
+  /** The value as readers share it, or `UNREAD`: then `payload` has it. */
+  value: unknown;
+  /** Serialised; let go of when the value is shared, since it can be made again. */
+  payload: Payload | undefined;
+  version: string;
+  /** The generation (standing.ts) in which it may be answered as a hit; 0 for none. */
+  generation: number;
+  /** This instance wrote it, and Redis' news of that very write may still come. */
+  own: boolean;
   readonly writtenAt: number;
   readonly expiresAt: number;
   /** How long past its lifetime it is kept, for loaders that fail. */
   readonly keepMs: number;
-  version: string;
-  /** This instance wrote it and Redis has not taken it over yet: nobody knows better. Else a copy. */
-  vouched: boolean;
+  readonly tags: readonly string[];
+  readonly bytes: number;
 }
 
 export interface MemoryTierOptions {
   readonly clock: Clock;
   readonly maxEntries: number;
-  /** Bytes of keys and values. */
+  /** Bytes of keys, values and bookkeeping. */
   readonly maxBytes: number;
   readonly sweepEveryMs: number;
+  /** `frozen`: readers share one value, deeply frozen. `copied`: each gets a copy of its own. */
+  readonly values: 'frozen' | 'copied';
+  readonly serializer?: Serializer | undefined;
+  /** An entry has left: replaced, deleted or evicted. */
+  readonly onGone?: (key: string, entry: MemoryEntry) => void;
 }
 
-/** Serialised values in this process' memory: least recently used out first, bounded by entries and by bytes. */
+/** Values in this process' memory: least recently used out first, bounded by entries and by bytes. */
 export class MemoryTier {
-  readonly #clock: Clock;
-  readonly #sweepEveryMs: number;
+  readonly #options: MemoryTierOptions;
   readonly #entries: LRUCache<string, MemoryEntry>;
   #evictions = 0;
   #sweep: Timer;
 
-  constructor({ clock, maxEntries, maxBytes, sweepEveryMs }: MemoryTierOptions) {
-    this.#clock = clock;
-    this.#sweepEveryMs = sweepEveryMs;
+  constructor(options: MemoryTierOptions) {
+    const { clock, maxEntries, maxBytes, sweepEveryMs, onGone } = options;
+    this.#options = options;
+    // Its own lifetimes are not used: they would ask the clock once more at each read.
     this.#entries = new LRUCache({
       max: maxEntries,
       maxSize: maxBytes,
-      // lru-cache takes a start at 0 for "no lifetime", and a clock may well begin there.
-      perf: { now: () => clock.now() + 1 },
-      // No remembered time: it would be reset by a timer that is not ours.
-      ttlResolution: 0,
-      dispose: (_entry, _key, reason) => {
+      dispose: (entry, key, reason) => {
         if (reason === 'evict') this.#evictions += 1;
+        onGone?.(key, entry);
       },
     });
     this.#sweep = clock.setTimeout(() => this.#onSweep(), sweepEveryMs);
@@ -71,20 +86,33 @@ export class MemoryTier {
   }
 
   set(key: string, entry: MemoryEntry): void {
-    const ttl = Math.ceil(entry.expiresAt - this.#clock.now() + entry.keepMs);
-    if (ttl <= 0) this.#entries.delete(key);
-    else this.#entries.set(key, entry, { ttl, size: Buffer.byteLength(key) + Math.max(1, entry.payload.bytes) });
+    if (entry.expiresAt + entry.keepMs <= this.#options.clock.now()) this.#entries.delete(key);
+    // A character of a key takes at most three bytes; most take one, and this is only what it costs.
+    else this.#entries.set(key, entry, { size: ENTRY_BYTES + key.length + entry.bytes });
   }
 
   delete(key: string): void {
     this.#entries.delete(key);
   }
 
-  /** Removes what this instance cannot vouch for. */
-  forgetCopies(): void {
-    for (const [key, entry] of this.#entries.entries()) {
-      if (!entry.vouched) this.#entries.delete(key);
+  /** The value for a reader: shared and frozen, or a copy. */
+  read(entry: MemoryEntry): unknown {
+    if (entry.value !== UNREAD) return entry.value;
+    const { values, serializer } = this.#options;
+    const payload = entry.payload as Payload;
+    const value = decodeValue(payload, serializer);
+    if (typeof value === 'object' && value !== null) {
+      // Bytes cannot be frozen, and what a serializer makes may be a class that changes itself.
+      if (values === 'copied' || payload.kind !== 'json') return value;
+      deepFreeze(value);
     }
+    entry.value = value;
+    entry.payload = undefined;
+    return value;
+  }
+
+  entries(): Iterable<[string, MemoryEntry]> {
+    return this.#entries.entries() as Iterable<[string, MemoryEntry]>;
   }
 
   clear(): void {
@@ -92,12 +120,27 @@ export class MemoryTier {
   }
 
   close(): void {
-    this.#clock.clearTimeout(this.#sweep);
+    this.#options.clock.clearTimeout(this.#sweep);
     this.#entries.clear();
   }
 
   #onSweep(): void {
-    this.#entries.purgeStale();
-    this.#sweep = this.#clock.setTimeout(() => this.#onSweep(), this.#sweepEveryMs);
+    const { clock, sweepEveryMs } = this.#options;
+    const now = clock.now();
+    for (const [key, entry] of this.entries()) {
+      if (entry.expiresAt + entry.keepMs <= now) this.#entries.delete(key);
+    }
+    this.#sweep = clock.setTimeout(() => this.#onSweep(), sweepEveryMs);
+  }
+}
+
+/** JSON has no cycles. Not recursive: whoever wrote it may have had the deeper stack. */
+function deepFreeze(value: object): void {
+  const open: object[] = [value];
+  for (let next = open.pop(); next; next = open.pop()) {
+    Object.freeze(next);
+    for (const inner of Object.values(next) as unknown[]) {
+      if (typeof inner === 'object' && inner !== null) open.push(inner);
+    }
   }
 }

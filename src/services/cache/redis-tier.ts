@@ -4,7 +4,7 @@ import type { CallOptions, RedisBackend } from '../../backends/types.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { type Payload, type Stored, decodeStored, encodeStored } from './entry.ts';
-import { EPOCH, WRITE, runScript } from './scripts.ts';
+import { EPOCH, VERSIONS, WRITE, runScript } from './scripts.ts';
 import type { VersionClock } from './version.ts';
 
 /**
@@ -21,12 +21,16 @@ const MAX_ATTEMPTS = 4;
 
 /** A write: a value for `lifetimeMs`, or a deletion where there is no payload. */
 export interface Write {
+  /** The key with its namespace. */
   readonly key: string;
   readonly version: string;
   readonly payload: Payload | undefined;
+  readonly tags: readonly string[];
   /** How long ago it was written, and how long it has to live from now. */
   readonly ageMs: number;
   readonly lifetimeMs: number;
+  /** A deletion on behalf of another instance, whose own value of this version is to stay. */
+  readonly carried: boolean;
   /**
    * Asked when Redis has a newer version: whether to try again as the newest, or to yield to it. False as
    * soon as the caller has been answered: a late write with a new version is what the fences are there for.
@@ -39,14 +43,24 @@ export type Written =
   | { readonly applied: true; readonly existed: boolean; readonly version: string }
   | { readonly applied: false };
 
+const REFUSED: Written = { applied: false };
+
 export interface RedisTierOptions {
   readonly redis: RedisBackend;
   readonly keyPrefix: string;
-  readonly deadlineMs: number;
   readonly clock: Clock;
   readonly versions: VersionClock;
+  /** Payloads of more bytes are compressed. */
+  readonly compressAbove: number;
+  /** The channel on which instances tell each other of changes, and as whom. */
+  readonly channel: string;
+  readonly sender: string;
+  /** Whether writes are told there; else tracking tells them. */
+  readonly publishes: () => boolean;
   /** Called when the epoch has moved, with the version of the last clear(): what is older is void. */
   readonly onEpoch: (cleared: string) => void;
+  /** Called when a connection has told who answers it; empty where Redis does not tell. */
+  readonly onRunId: (runId: string) => void;
 }
 
 /**
@@ -58,14 +72,10 @@ export interface RedisTierOptions {
  * compares it in its script. So a clear() is seen by every instance at its next command.
  */
 export class RedisTier {
-  readonly #redis: RedisBackend;
+  readonly #options: RedisTierOptions;
   readonly #prefix: string;
   readonly #epochKey: string;
   readonly #metaKey: string;
-  readonly #deadlineMs: number;
-  readonly #clock: Clock;
-  readonly #versions: VersionClock;
-  readonly #onEpoch: (cleared: string) => void;
   /** Run id of each connection that has agreed on the epoch; empty where Redis does not tell it. */
   readonly #runIds = new WeakMap<Redis, string>();
   readonly #greetings = new WeakMap<Redis, Promise<void>>();
@@ -73,39 +83,46 @@ export class RedisTier {
   #epochBytes = Buffer.from('0');
   #cleared = '';
 
-  constructor({ redis, keyPrefix, deadlineMs, clock, versions, onEpoch }: RedisTierOptions) {
-    this.#redis = redis;
-    this.#prefix = `${keyPrefix}c:`;
-    this.#epochKey = `${keyPrefix}c:epoch`;
-    this.#metaKey = `${keyPrefix}c:meta`;
-    this.#deadlineMs = deadlineMs;
-    this.#clock = clock;
-    this.#versions = versions;
-    this.#onEpoch = onEpoch;
+  constructor(options: RedisTierOptions) {
+    this.#options = options;
+    this.#prefix = `${options.keyPrefix}c:`;
+    this.#epochKey = `${this.#prefix}epoch`;
+    this.#metaKey = `${this.#prefix}meta`;
   }
 
   get engaged(): boolean {
-    return this.#redis.engaged;
+    return this.#options.redis.engaged;
   }
 
-  /** @returns what is there, tombstones included */
-  read(key: string): Promise<Stored | undefined> {
-    return this.#redis.call((client) => this.#read(client, key), { deadlineMs: this.#deadlineMs });
+  /** What Redis' key means: a key of the present epoch, the epoch itself, or nothing to us. */
+  keyOf(redisKey: string): string | 'epoch' | undefined {
+    if (redisKey === this.#epochKey) return 'epoch';
+    const prefix = `${this.#prefix}${this.#epoch}:`;
+    return redisKey.startsWith(prefix) ? redisKey.slice(prefix.length) : undefined;
   }
 
-  /** @param deadlineMs - default: `cache.deadline` */
-  write(write: Write, deadlineMs = this.#deadlineMs): Promise<Written> {
-    return this.#redis.call((client) => this.#write(client, write), { deadlineMs });
+  /** What is there under each key, tombstones included, in the order of `keys`. */
+  readMany(keys: readonly string[], options: CallOptions): Promise<(Stored | undefined)[]> {
+    return this.#options.redis.call((client) => this.#readMany(client, keys), options);
   }
 
-  /** Many writes within one call; in order of `writes`. */
-  writeAll(writes: readonly Write[], options: CallOptions): Promise<Written[]> {
-    return this.#redis.call((client) => Promise.all(writes.map((write) => this.#write(client, write))), options);
+  /** Many writes in one script; in order of `writes`. */
+  writeMany(writes: readonly Write[], options: CallOptions): Promise<Written[]> {
+    return this.#options.redis.call((client) => this.#writeMany(client, writes), options);
   }
 
-  /** Makes sure that the connection has agreed on time and epoch. */
+  /** The version under each key, empty for none. */
+  versionsOf(keys: readonly string[], options: CallOptions): Promise<string[]> {
+    const names = keys.map((key) => this.#valueKey(key));
+    return this.#options.redis.call((client) => runScript(client, VERSIONS, names, []) as Promise<string[]>, options);
+  }
+
+  /** One way there and back, by which the connection agrees on time and epoch. */
   greet(options: CallOptions): Promise<void> {
-    return this.#redis.call((client) => this.#greet(client), options);
+    return this.#options.redis.call(async (client) => {
+      if (this.#runIds.has(client)) await this.#agree(client);
+      else await this.#greet(client);
+    }, options);
   }
 
   /**
@@ -113,58 +130,82 @@ export class RedisTier {
    *
    * @param cleared - version of the clear() that asks for it; empty where nobody cleared
    */
-  raiseEpoch(cleared: string, options: CallOptions = { deadlineMs: this.#deadlineMs }): Promise<void> {
-    return this.#redis.call(async (client) => {
+  raiseEpoch(cleared: string, options: CallOptions): Promise<void> {
+    return this.#options.redis.call(async (client) => {
       if (!this.#runIds.has(client)) await this.#greet(client);
       await this.#agree(client, cleared, true);
     }, options);
   }
 
-  async #read(client: Redis, key: string): Promise<Stored | undefined> {
+  async #readMany(client: Redis, keys: readonly string[]): Promise<(Stored | undefined)[]> {
     if (!this.#runIds.has(client)) await this.#greet(client);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      // Taken before the wait: another call may learn of a new epoch meanwhile, and the value that
-      // comes is of the epoch that was asked for.
+      // Taken before the wait: another call may learn of a new epoch meanwhile, and the values that
+      // come are of the epoch that was asked for.
       const asked = this.#epochBytes;
-      const [epoch, bytes] = await client.mgetBuffer(this.#epochKey, this.#valueKey(key));
-      if (epoch?.equals(asked)) {
-        const stored = bytes ? decodeStored(bytes) : undefined;
-        if (stored) this.#versions.observe(stored.version);
-        return stored;
-      }
+      const names = keys.map((key) => this.#valueKey(key));
+      const [epoch, ...found] = await client.mgetBuffer(this.#epochKey, ...names);
+      if (epoch?.equals(asked)) return found.map((bytes) => this.#decode(bytes));
       await this.#agree(client);
     }
     throw new RedoubtError('ERR_REDIS_UNAVAILABLE', { reason: 'EPOCH_MOVING' });
   }
 
-  async #write(client: Redis, write: Write): Promise<Written> {
-    const { key, payload, ageMs, lifetimeMs, insists } = write;
-    let { version } = write;
+  #decode(bytes: Buffer | null | undefined): Stored | undefined {
+    const stored = bytes ? decodeStored(bytes) : undefined;
+    if (stored) this.#options.versions.observe(stored.version);
+    return stored;
+  }
+
+  async #writeMany(client: Redis, writes: readonly Write[]): Promise<Written[]> {
     if (!this.#runIds.has(client)) await this.#greet(client);
+    const results = writes.map(() => REFUSED);
+    let left = writes.map((write, index) => ({ write, index, version: write.version }));
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      if (version < this.#cleared) {
-        if (!insists()) return { applied: false };
-        version = this.#versions.next();
-      }
-      const now = this.#versions.redisNow();
-      const stored = encodeStored({ payload, version, writtenAt: now - ageMs, expiresAt: now + lifetimeMs });
-      const reply = await runScript(
-        client,
-        WRITE,
-        [this.#valueKey(key), this.#epochKey],
-        [this.#epoch, version, payload ? lifetimeMs : TOMBSTONE_MS, stored],
-      );
-      if (typeof reply === 'number') return { applied: true, existed: reply === 1, version };
-      if (reply === 'e') {
+      left = left.filter((item) => item.version >= this.#cleared || this.#renew(item));
+      if (left.length === 0) return results;
+      const replies = await this.#send(client, left);
+      if (replies === 'e') {
         await this.#agree(client);
         continue;
       }
-      // Somebody's clock is ahead of ours. Who is asking right now is the newest, whatever clocks say.
-      this.#versions.observe(String(reply).slice(1));
-      if (!insists()) return { applied: false };
-      version = this.#versions.next();
+      left = left.filter((item, at) => {
+        const reply = replies[at];
+        if (typeof reply === 'number') {
+          results[item.index] = { applied: true, existed: reply === 1, version: item.version };
+          return false;
+        }
+        // Somebody's clock is ahead of ours. Who is asking right now is the newest, whatever clocks say.
+        this.#options.versions.observe(String(reply).slice(1));
+        return this.#renew(item);
+      });
     }
+    if (left.length === 0) return results;
     throw new RedoubtError('ERR_REDIS_UNAVAILABLE', { reason: 'EPOCH_MOVING', executed: 'no' });
+  }
+
+  #renew(item: { readonly write: Write; version: string }): boolean {
+    if (!item.write.insists()) return false;
+    item.version = this.#options.versions.next();
+    return true;
+  }
+
+  #send(
+    client: Redis,
+    items: readonly { readonly write: Write; readonly version: string }[],
+  ): Promise<'e' | (number | string)[]> {
+    const { versions, channel, sender, publishes, compressAbove } = this.#options;
+    const now = versions.redisNow();
+    const keys = [this.#epochKey];
+    const args: (string | number | Buffer)[] = [this.#epoch, publishes() ? channel : '', sender];
+    for (const { write, version } of items) {
+      const { key, payload, tags, ageMs, lifetimeMs, carried } = write;
+      const times = { writtenAt: now - ageMs, expiresAt: now + lifetimeMs };
+      keys.push(this.#valueKey(key));
+      args.push(version, carried ? 'c' : 'w', payload ? lifetimeMs : TOMBSTONE_MS);
+      args.push(encodeStored({ payload, version, tags, ...times }, compressAbove));
+    }
+    return runScript(client, WRITE, keys, args) as Promise<'e' | (number | string)[]>;
   }
 
   /** Once for each connection; who comes meanwhile waits for the same answer. */
@@ -181,36 +222,39 @@ export class RedisTier {
 
   async #exchange(client: Redis): Promise<void> {
     await this.#synchronise(client);
-    const info = await client.info('server').catch(nothingIfForbidden);
-    const runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
+    const runId = await runIdOf(client);
     await this.#agree(client, '', false, runId);
     this.#runIds.set(client, runId);
+    this.#options.onRunId(runId);
   }
 
   /** The quickest of three answers tells the time best: its error is at most half its way (Cristian, 1989). */
   async #synchronise(client: Redis): Promise<void> {
+    const { clock, versions } = this.#options;
     let best: { readonly redisMs: number; readonly askedAt: number; readonly answeredAt: number } | undefined;
     for (let sample = 0; sample < 3; sample += 1) {
-      const askedAt = this.#clock.now();
+      const askedAt = clock.now();
       const [seconds, microseconds] = await client.time();
-      const answeredAt = this.#clock.now();
+      const answeredAt = clock.now();
       if (best && answeredAt - askedAt >= best.answeredAt - best.askedAt) continue;
       best = { redisMs: Number(seconds) * 1000 + Number(microseconds) / 1000, askedAt, answeredAt };
     }
-    if (best) this.#versions.synchronise(best.redisMs, (best.askedAt + best.answeredAt) / 2);
+    if (best) versions.synchronise(best.redisMs, (best.askedAt + best.answeredAt) / 2);
   }
 
   async #agree(client: Redis, cleared = '', raise = false, runId = this.#runIds.get(client) ?? ''): Promise<void> {
     const keys = [this.#epochKey, this.#metaKey];
-    const reply = await runScript(client, EPOCH, keys, [runId, this.#epoch, raise ? 1 : 0, cleared]);
+    const { channel, sender } = this.#options;
+    const args = [runId, this.#epoch, raise ? 1 : 0, cleared, channel, sender];
+    const reply = await runScript(client, EPOCH, keys, args);
     const [epoch, clearedThere] = reply as [string, string];
     if (clearedThere > this.#cleared) this.#cleared = clearedThere;
-    if (clearedThere) this.#versions.observe(clearedThere);
+    if (clearedThere) this.#options.versions.observe(clearedThere);
     // Answers of two connections may cross; the epoch only grows.
     if (Number(epoch) <= Number(this.#epoch)) return;
     this.#epoch = epoch;
     this.#epochBytes = Buffer.from(epoch);
-    this.#onEpoch(this.#cleared);
+    this.#options.onEpoch(this.#cleared);
   }
 
   #valueKey(key: string): string {
@@ -218,8 +262,13 @@ export class RedisTier {
   }
 }
 
-/** Managed servers may forbid INFO. Then a restart goes unnoticed unless the epoch itself was lost or went back. */
-function nothingIfForbidden(error: unknown): string {
-  if (error instanceof Error && error.message.startsWith('NOPERM')) return '';
-  throw error;
+/** Who answers a connection; empty where INFO is forbidden, as managed servers may. Then a restart goes unnoticed
+ * unless the epoch itself was lost or went back. */
+export async function runIdOf(client: Redis): Promise<string> {
+  try {
+    return /^run_id:(\w+)/m.exec(await client.info('server'))?.[1] ?? '';
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith('NOPERM')) return '';
+    throw error;
+  }
 }

@@ -1,26 +1,37 @@
 import { type Backoff, nextBackoffMs } from '../../core/backoff.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Journal, Note } from './journal.ts';
-import type { MemoryEntry, MemoryTier } from './memory-tier.ts';
+import type { MemoryEntry } from './memory-tier.ts';
 import type { RedisTier, Write } from './redis-tier.ts';
 
 /** Bounds of one batch: what a Redis on a slow link takes well within a call's deadline. */
-const BATCH_KEYS = 64;
+const BATCH_KEYS = 256;
 const BATCH_BYTES = 1_048_576;
 
 /** What another instance has written since is newer than anything in the journal. */
 const yields = (): boolean => false;
 
-const RETRY: Backoff = { baseMs: 50, maxMs: 1000 };
+/** One small call each time, so often enough that a Redis which answers again is soon used again. */
+const RETRY: Backoff = { baseMs: 50, maxMs: 400 };
 
 export interface ReplayerOptions {
   readonly journal: Journal;
-  readonly memory: MemoryTier;
   readonly redis: RedisTier;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Bound of each step: nobody waits for it, so it may be longer than a call's deadline. */
+  /** Bound of the first step, which shows whether Redis answers callers in time. */
+  readonly deadlineMs: number;
+  /** Bound of each further step: nobody waits for it, so it may be longer than a call's deadline. */
   readonly stepMs: number;
+  /** What memory has of a key. */
+  readonly peek: (key: string) => MemoryEntry | undefined;
+  readonly serialised: (key: string, entry: MemoryEntry) => Write['payload'];
+  /** Redis has something newer: memory's entry is void. */
+  readonly onRefused: (key: string, entry: MemoryEntry) => void;
+  /** Before anything else: whatever else has to be heard. */
+  readonly before: () => Promise<void>;
+  /** A background run has got through. */
+  readonly onDone: () => void;
 }
 
 interface Planned {
@@ -56,6 +67,11 @@ export class Replayer {
     return Boolean(this.#epochDue?.cleared);
   }
 
+  /** Whether Redis lacks something that this instance has answered for. */
+  get isBehind(): boolean {
+    return this.epochDue || this.#options.journal.size > 0;
+  }
+
   get replayed(): number {
     return this.#replayed;
   }
@@ -73,10 +89,10 @@ export class Replayer {
     return this.#running;
   }
 
-  /** Starts a run soon if there is anything to do; for while Redis is in use. */
+  /** Starts a run soon; for while Redis is in use. */
   schedule(): void {
-    const { clock, journal, random } = this.#options;
-    if (this.#background || (journal.size === 0 && !this.#epochDue)) return;
+    const { clock, random } = this.#options;
+    if (this.#background) return;
     const controller = new AbortController();
     this.#background = controller;
     this.#timer = clock.setTimeout(
@@ -94,9 +110,11 @@ export class Replayer {
   }
 
   async #runInBackground(controller: AbortController): Promise<void> {
+    let through = false;
     try {
       await this.run(controller.signal);
       this.#failures = 0;
+      through = true;
     } catch {
       // Nothing is lost: reads of these keys are answered here until a later run gets through, and
       // what is wrong with Redis is the detector's to say.
@@ -104,12 +122,14 @@ export class Replayer {
     }
     if (this.#background !== controller) return;
     this.#background = undefined;
-    this.schedule();
+    if (through) this.#options.onDone();
+    if (!through || this.isBehind) this.schedule();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { redis, journal, stepMs } = this.#options;
-    await redis.greet({ signal, deadlineMs: stepMs });
+    const { redis, journal, deadlineMs, before } = this.#options;
+    await before();
+    await redis.greet({ signal, deadlineMs });
     while (this.#epochDue || journal.size > 0) {
       signal.throwIfAborted();
       if (this.#epochDue) await this.#raiseEpoch(this.#epochDue, signal);
@@ -125,18 +145,15 @@ export class Replayer {
   }
 
   async #replayBatch(signal: AbortSignal): Promise<void> {
-    const { redis, journal, memory, stepMs } = this.#options;
+    const { redis, journal, peek, onRefused, stepMs } = this.#options;
     const batch = this.#nextBatch();
-    const results = await redis.writeAll(
+    const results = await redis.writeMany(
       batch.map(({ write }) => write),
       { signal, deadlineMs: stepMs },
     );
     for (const [index, { write, entry }] of batch.entries()) {
       journal.settle(write.key, write.version);
-      if (!entry || memory.peek(write.key) !== entry) continue;
-      // Refused: another instance has written something newer since.
-      if (results[index]?.applied) entry.vouched = false;
-      else memory.delete(write.key);
+      if (entry && peek(write.key) === entry && !results[index]?.applied) onRefused(write.key, entry);
     }
     this.#replayed += batch.length;
   }
@@ -155,20 +172,22 @@ export class Replayer {
 
   /** The value if memory still has it, else a deletion: what Redis has is older either way. */
   #plan(key: string, note: Note): Planned {
-    const now = this.#options.clock.now();
-    const entry = this.#options.memory.peek(key);
+    const { clock, peek, serialised } = this.#options;
+    const now = clock.now();
+    const entry = peek(key);
+    const shared = { key, tags: [], insists: yields };
     if (!entry || entry.version < note.version || entry.expiresAt <= now) {
-      const write = { key, version: note.version, payload: undefined, ageMs: 0, lifetimeMs: 0, insists: yields };
-      return { write, entry: undefined };
+      const { version, carried } = note;
+      return { write: { ...shared, version, carried, payload: undefined, ageMs: 0, lifetimeMs: 0 }, entry: undefined };
     }
-    const { payload, version, writtenAt, expiresAt } = entry;
-    const write = {
-      key,
-      version,
-      payload,
-      ageMs: now - writtenAt,
-      lifetimeMs: Math.ceil(expiresAt - now),
-      insists: yields,
+    const write: Write = {
+      ...shared,
+      version: entry.version,
+      carried: false,
+      payload: serialised(key, entry),
+      tags: entry.tags,
+      ageMs: now - entry.writtenAt,
+      lifetimeMs: Math.ceil(entry.expiresAt - now),
     };
     return { write, entry };
   }

@@ -9,26 +9,49 @@ interface Script {
 
 const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
+/** How many arguments of WRITE come before those of the keys, and how many each key has. */
+export const WRITE_ARGUMENTS = { shared: 3, each: 4 } as const;
+
 /**
- * The fenced write: KEYS value, epoch; ARGV epoch, version, lifetime in ms, stored form.
+ * The fenced write of many keys: KEYS epoch, values…; ARGV epoch, channel to tell of it (empty: none), who tells,
+ * then for each key version, `w` (write) or `c` (carry), lifetime in ms, stored form.
  *
- * Answers 1 or 0 when it was written (whether a value was there), `v<version>` when a newer one is
- * there, `e` when the epoch is another. An equal version is written again: it is the same write.
+ * Answers `e` when the epoch is another, else for each key 1 or 0 when it was written (whether a value was there), or
+ * `v<version>` when a newer one is there. A write of an equal version is done again: it is the same write. A deletion
+ * that is carried for somebody else yields to an equal version: that is the value itself.
  * Versions are digits of one width, so that text compares as the number that Lua could not hold.
  */
 export const WRITE = script(`
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 'e' end
-local head = redis.call('GETRANGE', KEYS[1], 0, 21)
-local version = string.sub(head, 3)
-if version > ARGV[2] then return 'v' .. version end
-redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3])
-local kind = string.sub(head, 2, 2)
-if kind == '' or kind == 'x' then return 0 end
-return 1`);
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'e' end
+local replies, told = {}, { ARGV[3] }
+for i = 2, #KEYS do
+  local at = 4 * i - 4
+  local head = redis.pcall('GETRANGE', KEYS[i], 0, 21)
+  local kind, version
+  if type(head) == 'string' then kind, version = string.match(head, '^[12](%a)(%d+)$') end
+  if version and (version > ARGV[at] or (version == ARGV[at] and ARGV[at + 1] == 'c')) then
+    replies[i - 1] = 'v' .. version
+  else
+    redis.call('SET', KEYS[i], ARGV[at + 3], 'PX', ARGV[at + 2])
+    replies[i - 1] = (not kind or kind == 'x') and 0 or 1
+    told[#told + 1] = KEYS[i]
+  end
+end
+if ARGV[2] ~= '' and #told > 1 then redis.call('PUBLISH', ARGV[2], cjson.encode(told)) end
+return replies`);
+
+/** The versions of many keys, empty for none: KEYS values…. */
+export const VERSIONS = script(`
+local versions = {}
+for i = 1, #KEYS do
+  local head = redis.pcall('GETRANGE', KEYS[i], 0, 21)
+  versions[i] = type(head) == 'string' and string.match(head, '^[12]%a(%d+)$') or ''
+end
+return versions`);
 
 /**
  * Agrees on the epoch: KEYS epoch, meta; ARGV run id (empty: unknown), greatest epoch that the
- * caller knows, 1 to raise it in any case, version of a clear (empty: none).
+ * caller knows, 1 to raise it in any case, version of a clear (empty: none), channel to tell of it, who tells.
  *
  * Raised as well when there is none, when it is older than the caller's (an old snapshot, a lagging
  * replica) and when another process than this Redis wrote it (restarted, failed over). Answers the
@@ -44,6 +67,7 @@ if ARGV[3] == '1' or epoch == 0 or epoch < known or restarted then
   epoch = math.max(epoch + 1, known + 1, time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('SET', KEYS[1], string.format('%.0f', epoch))
   if ARGV[1] ~= '' then redis.call('HSET', KEYS[2], 'run', ARGV[1]) end
+  redis.pcall('PUBLISH', ARGV[5], cjson.encode({ ARGV[6], KEYS[1] }))
 end
 local cleared = redis.call('HGET', KEYS[2], 'cleared') or ''
 if ARGV[4] > cleared then

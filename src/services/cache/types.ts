@@ -1,16 +1,19 @@
 import type { ErrorCode } from '../../core/errors.ts';
+import type { Serializer } from './entry.ts';
+
+export type { Serializer } from './entry.ts';
 
 /** What a cache lookup found, each case with its own data. */
 export type Lookup<T = unknown> =
-  | { readonly status: 'hit'; readonly value: T; readonly source: 'redis' | 'memory'; readonly ageMs: number }
-  /** Read before the outage and past what can be vouched for, but within `cache.grace`. */
+  | { readonly status: 'hit'; readonly value: T; readonly source: 'l1' | 'redis' | 'memory'; readonly ageMs: number }
+  /** Read before the outage and past what can be vouched for, but within its grace. */
   | { readonly status: 'stale'; readonly value: T; readonly source: 'memory'; readonly ageMs: number }
   | { readonly status: 'miss'; readonly source: 'redis' | 'memory' }
   /** Redis could not be asked and memory does not know the key. */
   | { readonly status: 'unknown'; readonly source: 'memory'; readonly reason: ErrorCode };
 
 export interface CacheSetOptions {
-  /** Lifetime in milliseconds; default `cache.ttl`. */
+  /** Lifetime in milliseconds; default `cache.ttl`, or the namespace's. */
   readonly ttlMs?: number;
 }
 
@@ -24,6 +27,10 @@ export interface CacheStats {
   readonly misses: number;
   readonly stale: number;
   readonly unknown: number;
+  /** Hits by who had the value. */
+  readonly l1Hits: number;
+  readonly redisHits: number;
+  readonly memoryHits: number;
   readonly sets: number;
   readonly deletes: number;
   readonly loads: number;
@@ -38,7 +45,10 @@ export interface CacheStats {
 
 /** The cache of `redoubt.cache`: answers through every outage, within `cache.deadline`. */
 export interface Cache {
-  /** The value, fresh or stale, or `undefined`. A value is what JSON can carry, or a Buffer. */
+  /**
+   * The value, fresh or stale, or `undefined`. A value is what JSON can carry, or a Buffer. Objects are shared and
+   * deeply frozen unless `cache.values` is `copied`; a Buffer is always a copy.
+   */
   get<T = unknown>(key: string): Promise<T | undefined>;
   /** Like `get`, but says how the value was come by. */
   lookup<T = unknown>(key: string): Promise<Lookup<T>>;
@@ -52,4 +62,13 @@ export interface Cache {
   /** Forgets every key, here and in Redis, without scanning. */
   clear(): Promise<void>;
   stats(): CacheStats;
+}
+
+/** What a namespace may have of its own; what is not named is the cache's. */
+export interface NamespaceOptions {
+  readonly ttlMs?: number;
+  readonly graceMs?: number;
+  readonly maxEntries?: number;
+  readonly maxBytes?: number;
+  readonly serializer?: Serializer;
 }

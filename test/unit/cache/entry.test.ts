@@ -1,16 +1,19 @@
+import { randomBytes } from 'node:crypto';
+
 import { describe, expect, it } from 'vitest';
 
 import { decodeStored, decodeValue, encodeStored, encodeValue } from '../../../src/services/cache/entry.ts';
 
 const version = '17640000000000001234';
-const roundTrip = (value: unknown) => {
+const roundTrip = (value: unknown, tags: readonly string[] = [], compressAbove?: number) => {
   const stored = {
     payload: encodeValue(value, 1e6),
     version,
     writtenAt: 1_764_000_000_000.7,
     expiresAt: 1_764_000_060_000,
+    tags,
   };
-  return decodeStored(Buffer.from(encodeStored(stored) as string));
+  return decodeStored(Buffer.from(encodeStored(stored, compressAbove) as string));
 };
 
 describe('the stored form of a cache entry', () => {
@@ -25,15 +28,41 @@ describe('the stored form of a cache entry', () => {
     expect(decodeValue(roundTrip(bytes)!.payload!)).toEqual(bytes);
   });
 
+  it('carries tags in any script beside the value', () => {
+    const stored = roundTrip({ a: 1 }, ['users', 'ключ "1"']);
+    expect(stored?.tags).toEqual(['users', 'ключ "1"']);
+    expect(decodeValue(stored!.payload!)).toEqual({ a: 1 });
+  });
+
+  it.each([['x'.repeat(5000)], [Buffer.alloc(5000, 7)]])('compresses what is large, and gives it back', (value) => {
+    const parts = { version, writtenAt: 0, expiresAt: 1, tags: ['t'] };
+    const payload = encodeValue(value, 1e6);
+    expect(Buffer.from(encodeStored({ ...parts, payload }, 1000) as string).length).toBeLessThan(500);
+    expect(decodeValue(roundTrip(value, ['t'], 1000)!.payload!)).toEqual(value);
+  });
+
+  it('leaves what compression does not make smaller as it is', () => {
+    const value = randomBytes(2000);
+    const stored = encodeStored(
+      { payload: encodeValue(value, 1e6), version, writtenAt: 0, expiresAt: 1, tags: [] },
+      100,
+    );
+    expect(decodeStored(stored as Buffer)?.payload?.data).toEqual(value);
+    expect((stored as Buffer).subarray(-2000)).toEqual(value);
+  });
+
   it('tells a tombstone from a value', () => {
-    const tombstone = encodeStored({ payload: undefined, version, writtenAt: 1, expiresAt: 2 });
+    const tombstone = encodeStored({ payload: undefined, version, writtenAt: 1, expiresAt: 2, tags: [] });
     expect(decodeStored(Buffer.from(tombstone as string))).toMatchObject({ version, payload: undefined });
   });
 
-  it.each(['', 'short', `2j${version}${'0'.repeat(26)}{}`, `1z${version}${'0'.repeat(26)}{}`])(
-    'takes the unknown form %j for nothing',
-    (text) => {
-      expect(decodeStored(Buffer.from(text))).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    'short',
+    `1j${version}${'0'.repeat(31)}{}`,
+    `2z${version}${'0'.repeat(31)}{}`,
+    `2J${version}${'0'.repeat(31)}{}`,
+  ])('takes the unknown form %j for nothing', (text) => {
+    expect(decodeStored(Buffer.from(text))).toBeUndefined();
+  });
 });

@@ -1,13 +1,18 @@
+import { EventEmitter } from 'node:events';
+
 import type { Redis } from 'ioredis';
 
-import type { RedisBackend, RedisLink } from '../../../src/backends/types.ts';
+import type { RedisBackend, RedisLink, RedisLinkOptions } from '../../../src/backends/types.ts';
 import { RedoubtError } from '../../../src/core/errors.ts';
-import { EPOCH, WRITE } from '../../../src/services/cache/scripts.ts';
+import { EPOCH, VERSIONS, WRITE, WRITE_ARGUMENTS } from '../../../src/services/cache/scripts.ts';
+
+type Argument = string | number | Buffer;
 
 /**
  * As much of Redis as the cache uses, with failures that a real one cannot be made to show in a chosen order:
  * `fail` refuses calls before they are executed, `hold` executes them and keeps their answers back, `freeze` lets
- * calls run past their deadline and executes their writes when it is thawed.
+ * calls run past their deadline and executes their writes when it is thawed. Changes are reported once `hear` has
+ * been called, and kept back between `deafen` and the function that it returns.
  */
 export class FakeRedis implements RedisBackend {
   readonly values = new Map<string, Buffer>();
@@ -21,7 +26,45 @@ export class FakeRedis implements RedisBackend {
   #cleared = '';
   #held: Promise<void> | undefined;
   #frozen: Promise<void> | undefined;
+  #links: RedisLinkOptions[] = [];
+  #hearers: FakeSubscriber[] = [];
+  #deaf: string[] | undefined;
   #client = this.#connect();
+
+  /** Opens what the cache asked for with `link`, as engaging does. */
+  async hear(): Promise<void> {
+    for (const options of this.#links) {
+      const subscriber = new FakeSubscriber(this.runId, () => this.#drop(subscriber, options));
+      await options.onReady?.(subscriber as unknown as Redis);
+      this.#hearers.push(subscriber);
+    }
+  }
+
+  /** Breaks the connections on which changes are reported. */
+  breakHearing(): void {
+    for (const hearer of this.#hearers.slice()) hearer.disconnect();
+  }
+
+  /** Keeps reports back, and lets every PING go unanswered, until the returned function is called. */
+  deafen(): () => void {
+    this.#deaf = [];
+    for (const hearer of this.#hearers) hearer.silent = true;
+    return () => {
+      const late = this.#deaf ?? [];
+      this.#deaf = undefined;
+      for (const hearer of this.#hearers) hearer.silent = false;
+      this.report(late);
+    };
+  }
+
+  /** Reports changes; `null` for a flush. */
+  report(keys: readonly string[] | null): void {
+    if (keys && this.#deaf) return void this.#deaf.push(...keys);
+    if (keys?.length === 0) return;
+    for (const hearer of this.#hearers) {
+      hearer.emit('messageBuffer', Buffer.from('__redis__:invalidate'), keys && keys.map((key) => Buffer.from(key)));
+    }
+  }
 
   /** Keeps every answer back until the returned function is called. */
   hold(): () => void {
@@ -46,6 +89,7 @@ export class FakeRedis implements RedisBackend {
   /** A new process on the same data, or without any, and a new connection to it. */
   restart(runId: string, options: { readonly empty: boolean }): void {
     this.runId = runId;
+    this.breakHearing();
     this.#client = this.#connect();
     if (!options.empty) return;
     this.values.clear();
@@ -75,25 +119,37 @@ export class FakeRedis implements RedisBackend {
     return value;
   }
 
-  link(): RedisLink {
-    throw new Error('The cache asks for no connection of its own');
+  link(options: RedisLinkOptions): RedisLink {
+    this.#links.push(options);
+    return { client: undefined, close: () => this.breakHearing(), [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+
+  #drop(subscriber: FakeSubscriber, options: RedisLinkOptions): void {
+    if (!this.#hearers.includes(subscriber)) return;
+    this.#hearers = this.#hearers.filter((hearer) => hearer !== subscriber);
+    options.onLost?.();
   }
 
   #connect(): Redis {
     const client = {
       time: () => Promise.resolve([1_800_000_000, 0]),
       info: () => Promise.resolve(`# Server\r\nrun_id:${this.runId}\r\n`),
-      mgetBuffer: (_epochKey: string, key: string) =>
-        Promise.resolve([Buffer.from(this.#epoch), this.values.get(key) ?? null]),
-      evalsha: async (sha: string, _keys: number, ...args: (string | number | Buffer)[]) => {
+      mgetBuffer: (_epochKey: string, ...keys: string[]) =>
+        Promise.resolve([Buffer.from(this.#epoch), ...keys.map((key) => this.values.get(key) ?? null)]),
+      evalsha: async (sha: string, keyCount: number, ...args: Argument[]) => {
         await this.#frozen;
-        return sha === EPOCH.sha ? this.#agree(args) : this.#write(sha, args);
+        const keys = args.slice(0, keyCount).map(String);
+        const rest = args.slice(keyCount);
+        if (sha === EPOCH.sha) return this.#agree(rest);
+        if (sha === VERSIONS.sha) return keys.map((key) => this.#versionOf(key));
+        if (sha === WRITE.sha) return this.#write(keys, rest);
+        throw new Error('unknown script');
       },
     };
     return client as unknown as Redis;
   }
 
-  #agree([, , runId, known, raise, cleared]: readonly (string | number | Buffer)[]): unknown {
+  #agree([runId, known, raise, cleared]: readonly Argument[]): unknown {
     const restarted = this.#run !== runId;
     if (raise === 1 || this.#epoch === '' || Number(this.#epoch) < Number(known) || restarted) {
       this.#epoch = String(Math.max(Number(this.#epoch), Number(known), 1_800_000_000_000) + 1);
@@ -103,14 +159,58 @@ export class FakeRedis implements RedisBackend {
     return [this.#epoch, this.#cleared];
   }
 
-  #write(sha: string, [key, , epoch, version, , stored]: readonly (string | number | Buffer)[]): unknown {
-    if (sha !== WRITE.sha) throw new Error('unknown script');
-    if (epoch !== this.#epoch) return 'e';
-    const before = this.values.get(String(key));
-    const newest = before?.toString('latin1', 2, 22) ?? '';
-    if (newest > String(version)) return `v${newest}`;
-    this.values.set(String(key), Buffer.from(stored as string));
-    this.writes.push(String(key).split(':').slice(3).join(':'));
-    return before && before[1] !== 120 ? 1 : 0;
+  #versionOf(key: string): string {
+    return this.values.get(key)?.toString('latin1', 2, 22) ?? '';
+  }
+
+  #write([, ...keys]: readonly string[], args: readonly Argument[]): unknown {
+    if (args[0] !== this.#epoch) return 'e';
+    const { shared, each } = WRITE_ARGUMENTS;
+    const changed: string[] = [];
+    const replies = keys.map((key, index) => {
+      const [version, mode, , stored] = args.slice(shared + index * each);
+      const newest = this.#versionOf(key);
+      if (newest > String(version) || (newest === version && mode === 'c')) return `v${newest}`;
+      const before = this.values.get(key);
+      this.values.set(key, Buffer.from(stored as string));
+      this.writes.push(key.split(':').slice(3).join(':'));
+      changed.push(key);
+      return before && before[1] !== 120 ? 1 : 0;
+    });
+    this.report(changed);
+    return replies;
+  }
+}
+
+/** The connection on which changes are reported. */
+class FakeSubscriber extends EventEmitter {
+  silent = false;
+  readonly #runId: string;
+  readonly disconnect: () => void;
+
+  constructor(runId: string, disconnect: () => void) {
+    super();
+    this.#runId = runId;
+    this.disconnect = disconnect;
+  }
+
+  info(): Promise<string> {
+    return Promise.resolve(`run_id:${this.#runId}\r\n`);
+  }
+
+  client(): Promise<number> {
+    return Promise.resolve(7);
+  }
+
+  call(): Promise<string> {
+    return Promise.resolve('OK');
+  }
+
+  subscribe(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  ping(): Promise<string> {
+    return this.silent ? new Promise(() => undefined) : Promise.resolve('PONG');
   }
 }

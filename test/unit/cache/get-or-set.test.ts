@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { RedoubtError } from '../../../src/core/errors.ts';
 import { startRig } from './rig.ts';
 
 const loadList = async (): Promise<{ list: number[] }> => ({ list: [1] });
@@ -22,8 +23,8 @@ describe.each(['redis', 'memory'] as const)('getOrSet in mode %s', (mode) => {
     expect(rig.cache.stats().loads).toBe(1);
   });
 
-  it('gives each caller a copy of its own', async () => {
-    await using rig = start();
+  it('gives each caller a copy of its own where values are copied', async () => {
+    await using rig = start({ values: 'copied' });
     const [a, b] = await Promise.all([rig.cache.getOrSet('k', loadList), rig.cache.getOrSet('k', loadList)]);
     a.list.push(2);
     expect(b).toEqual({ list: [1] });
@@ -77,7 +78,7 @@ describe('getOrSet in an outage', () => {
   it('does not ask Redis a second time when the first try failed', async () => {
     await using rig = startRig();
     await rig.cache.get('warm');
-    rig.redis.fail = new Error('deadline');
+    rig.redis.fail = new RedoubtError('ERR_DEADLINE');
     const { calls } = rig.redis;
     expect(await rig.cache.getOrSet('k', () => 1)).toBe(1);
     expect(rig.redis.calls).toBe(calls + 1);

@@ -54,8 +54,8 @@ describe('memory fallback of the cache', () => {
       await using rig = startRig();
       await rig.cache.set('k', 1);
       rig.redis.fail = new RedoubtError(code);
-      expect(await rig.cache.lookup('k')).toMatchObject({ status: 'stale', value: 1 });
       expect(await rig.cache.lookup('never')).toMatchObject({ status: 'unknown', reason: code });
+      expect(await rig.cache.lookup('k')).toMatchObject({ status: 'stale', value: 1 });
       await expect(rig.cache.set('l', 1)).resolves.toBeUndefined();
       await expect(rig.cache.delete('k')).resolves.toBe(true);
       await expect(rig.cache.clear()).resolves.toBeUndefined();
@@ -110,7 +110,7 @@ describe('memory fallback of the cache', () => {
     await rig.cache.set('k', 'first');
     const [key = ''] = rig.redis.values.keys();
     const payload = encodeValue('ahead', 1000);
-    const ahead = { payload, version: '19999999999999991234', writtenAt: 0, expiresAt: 0 };
+    const ahead = { payload, version: '19999999999999991234', writtenAt: 0, expiresAt: 0, tags: [] };
     rig.redis.values.set(key, Buffer.from(encodeStored(ahead) as string));
     const thaw = rig.redis.freeze();
     await rig.cache.set('k', 'timed out');
@@ -235,6 +235,7 @@ describe('the return of Redis', () => {
 
   it('reports its backend, what is preferred, and one sentence while it is less than that', async () => {
     await using rig = startRig();
+    await rig.redis.hear();
     expect(rig.cache.report()).toMatchObject({ backend: 'redis', preferred: 'redis', scope: 'fleet' });
     expect(rig.cache.report()).not.toHaveProperty('notice');
     rig.lose();

@@ -1,0 +1,260 @@
+import { type ErrorCode, RedoubtError } from '../../core/errors.ts';
+import { assertKey, graceMsOf, lifetimeMs } from './check.ts';
+import type { Core, Place } from './core.ts';
+import { type Payload, type Serializer, encodeValue } from './entry.ts';
+import { Loader } from './loader.ts';
+import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
+import type { Arrival } from './reads.ts';
+import type { CacheSetOptions, GetOrSetOptions, Lookup, NamespaceOptions } from './types.ts';
+
+const NO_TAGS: readonly string[] = [];
+
+/** One namespace: its own memory, lifetimes and bounds, on what all of them share. */
+export class Space {
+  readonly memory: MemoryTier;
+  readonly loader: Loader;
+  readonly #core: Core;
+  /** Before each key of this namespace in Redis, in the journal and in what is told to others. */
+  readonly #prefix: string;
+  readonly #ttlMs: number;
+  readonly #graceMs: number;
+  readonly #serializer: Serializer | undefined;
+
+  constructor(core: Core, prefix: string, options: NamespaceOptions) {
+    const { config, clock, log } = core;
+    this.#core = core;
+    this.#prefix = prefix;
+    this.#ttlMs = options.ttlMs ?? config.ttlMs;
+    this.#graceMs = options.graceMs ?? config.graceMs;
+    this.#serializer = options.serializer;
+    this.memory = new MemoryTier({
+      clock,
+      maxEntries: options.maxEntries ?? config.maxEntries,
+      maxBytes: options.maxBytes ?? config.maxBytes,
+      sweepEveryMs: config.sweepEveryMs,
+      values: config.values,
+      serializer: options.serializer,
+    });
+    this.loader = new Loader({
+      clock,
+      log,
+      memory: this.memory,
+      versions: core.versions,
+      encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
+      store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
+    });
+  }
+
+  fleetKeyOf(key: string): string {
+    return this.#prefix + key;
+  }
+
+  place(key: string): Place {
+    return { memory: this.memory, key, serialised: (entry) => this.#serialised(entry) };
+  }
+
+  get<T>(key: string): Promise<T | undefined> {
+    const { standing, clock, counts } = this.#core;
+    const entry = this.memory.get(key);
+    // The short way: nothing is awaited, made or looked at that a hit does not need.
+    if (entry !== undefined && entry.value !== UNREAD && entry.generation === standing.generation) {
+      const now = clock.now();
+      if (now < entry.expiresAt && now < standing.hitsUntil) {
+        if (standing.isLocal) counts.memoryHits += 1;
+        else counts.l1Hits += 1;
+        return Promise.resolve(entry.value as T);
+      }
+    }
+    return this.lookup<T>(key).then(valueOf);
+  }
+
+  async lookup<T>(key: string): Promise<Lookup<T>> {
+    this.#assertUsable(key);
+    return this.#count(await this.#find<T>(key, 0));
+  }
+
+  async has(key: string): Promise<boolean> {
+    this.#assertUsable(key);
+    const { status } = await this.#find(key, 0);
+    return status === 'hit' || status === 'stale';
+  }
+
+  async set(key: string, value: unknown, options: CacheSetOptions = {}): Promise<void> {
+    this.#assertUsable(key);
+    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
+    const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#serializer);
+    this.loader.drop(key);
+    await this.#store(key, payload, this.#core.versions.next(), true, { ttlMs, graceMs: 0, offline: false });
+  }
+
+  async delete(key: string): Promise<boolean> {
+    this.#assertUsable(key);
+    const core = this.#core;
+    const fleetKey = this.fleetKeyOf(key);
+    const known = this.memory.peek(key);
+    const wasHere = known !== undefined && known.expiresAt > core.clock.now();
+    const wasNoted = core.journal.has(fleetKey);
+    this.loader.drop(key);
+    const existed = await core.remove(this.place(key), {
+      key: fleetKey,
+      version: core.versions.next(),
+      payload: undefined,
+      tags: NO_TAGS,
+      lifetimeMs: 0,
+      insists: true,
+    });
+    return (existed ?? false) ? true : wasHere && (existed === undefined || wasNoted);
+  }
+
+  async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = {}): Promise<T> {
+    this.#assertUsable(key);
+    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
+    const graceMs = graceMsOf(options.graceMs, this.#graceMs);
+    const found = this.#count(await this.#find<T>(key, graceMs));
+    if (found.status === 'hit' || found.status === 'stale') return found.value;
+    // Redis has just failed to answer: storing does not ask it a second time.
+    return this.loader.run<T>(key, load, { ttlMs, graceMs, offline: found.status === 'unknown' });
+  }
+
+  close(): void {
+    this.memory.close();
+  }
+
+  #assertUsable(key: unknown): void {
+    if (this.#core.closed) throw new RedoubtError('ERR_CLOSED');
+    assertKey(key, this.#core.config.maxKeyBytes);
+  }
+
+  async #find<T>(key: string, keepMs: number): Promise<Lookup<T>> {
+    const core = this.#core;
+    const { standing } = core;
+    const now = core.clock.now();
+    const entry = this.memory.get(key);
+    if (entry?.generation === standing.generation && now < entry.expiresAt && now < standing.hitsUntil) {
+      return this.#hit<T>(entry, standing.isLocal ? 'memory' : 'l1', now);
+    }
+    const fleetKey = this.fleetKeyOf(key);
+    if (!core.asksRedis || core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
+    try {
+      const arrival = await core.reads.read(fleetKey);
+      // Written here meanwhile, and Redis could not be told.
+      if (core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
+      const taken = this.#take(key, fleetKey, arrival, keepMs);
+      return taken ? this.#hit<T>(taken, 'redis', core.clock.now()) : { status: 'miss', source: 'redis' };
+    } catch (error) {
+      // Not logged: the backend has told the detector, and the answer says where it comes from.
+      core.failed(error);
+      return this.#findHere(key, fleetKey, error instanceof RedoubtError ? error.code : 'ERR_REDIS_REPLY');
+    }
+  }
+
+  /** What this instance can say without Redis: its own writes for certain, copies of Redis' values as stale. */
+  #findHere<T>(key: string, fleetKey: string, reason: ErrorCode): Lookup<T> {
+    const { clock, journal, replayer, standing, shared } = this.#core;
+    const now = clock.now();
+    const note = journal.get(fleetKey);
+    const entry = this.memory.get(key);
+    const known = entry !== undefined && !(note && entry.version < note.version);
+    const vouched = known && (note !== undefined || (standing.isLocal && entry.generation === standing.generation));
+    if (known && entry.expiresAt > now) {
+      if (vouched) return this.#hit<T>(entry, 'memory', now);
+      if (now < this.#staleUntil(now)) {
+        const ageMs = Math.max(0, now - entry.writtenAt);
+        return { status: 'stale', value: this.memory.read(entry) as T, source: 'memory', ageMs };
+      }
+    }
+    const ended = (note !== undefined && note.until <= now) || vouched;
+    if (ended || replayer.clearDue || !shared) return { status: 'miss', source: 'memory' };
+    return { status: 'unknown', source: 'memory', reason };
+  }
+
+  /** Up to when a copy may stand in; a call that failed while Redis is in use has only just lost it. */
+  #staleUntil(now: number): number {
+    const { standing } = this.#core;
+    return (standing.isLocal ? standing.lostAt : now) + this.#graceMs + 1;
+  }
+
+  #hit<T>(entry: MemoryEntry, source: 'l1' | 'redis' | 'memory', now: number): Lookup<T> {
+    return {
+      status: 'hit',
+      value: this.memory.read(entry) as T,
+      source,
+      ageMs: Math.max(0, now - entry.writtenAt),
+    };
+  }
+
+  /** Keeps what Redis has just said of a key; `undefined` where it has no value. */
+  #take(key: string, fleetKey: string, arrival: Arrival, keepMs: number): MemoryEntry | undefined {
+    const { clock, versions } = this.#core;
+    const { stored, generation } = arrival;
+    const keeps = this.#core.mayKeep(fleetKey, arrival);
+    const known = this.memory.peek(key);
+    if (!stored?.payload) {
+      if (keeps && known) this.#core.invalidated(this.place(key), known, stored !== undefined);
+      return undefined;
+    }
+    // What a getOrSet() has kept for its grace, a mere get() does not cut short.
+    if (known && known.version === stored.version && known.keepMs >= keepMs) {
+      if (keeps) known.generation = generation;
+      return known;
+    }
+    const { payload, version, writtenAt, expiresAt, tags } = stored;
+    const now = clock.now();
+    const redisNow = versions.redisNow();
+    const entry: MemoryEntry = {
+      value: UNREAD,
+      payload,
+      version,
+      generation,
+      own: false,
+      writtenAt: now - Math.max(0, redisNow - writtenAt),
+      expiresAt: now + Math.min(expiresAt - redisNow, expiresAt - writtenAt),
+      keepMs,
+      tags,
+      bytes: payload.bytes,
+    };
+    if (keeps && !(known && known.version > version)) this.memory.set(key, entry);
+    return entry;
+  }
+
+  #store(
+    key: string,
+    payload: Payload,
+    version: string,
+    insists: boolean,
+    load: { readonly ttlMs: number; readonly graceMs: number; readonly offline: boolean },
+  ): Promise<void> {
+    const { ttlMs, graceMs, offline } = load;
+    const now = this.#core.clock.now();
+    const entry: MemoryEntry = {
+      value: UNREAD,
+      payload,
+      version,
+      generation: 0,
+      own: false,
+      writtenAt: now,
+      expiresAt: now + ttlMs,
+      keepMs: graceMs,
+      tags: NO_TAGS,
+      bytes: payload.bytes,
+    };
+    const request = { key: this.fleetKeyOf(key), version, payload, tags: NO_TAGS, lifetimeMs: ttlMs, insists };
+    return this.#core.store(this.place(key), request, entry, offline);
+  }
+
+  #serialised(entry: MemoryEntry): Payload {
+    return entry.payload ?? encodeValue(entry.value, Number.POSITIVE_INFINITY, this.#serializer);
+  }
+
+  #count<L extends Lookup>(found: L): L {
+    const { counts } = this.#core;
+    if (found.status === 'miss') counts.misses += 1;
+    else if (found.status !== 'hit') counts[found.status] += 1;
+    else counts[`${found.source}Hits`] += 1;
+    return found;
+  }
+}
+
+function valueOf<T>(found: Lookup<T>): T | undefined {
+  return found.status === 'hit' || found.status === 'stale' ? found.value : undefined;
+}

@@ -1,0 +1,97 @@
+import type { Payload } from './entry.ts';
+import type { Write, Written } from './redis-tier.ts';
+import { TickBatch } from './tick-batch.ts';
+
+/** A write that somebody is waiting for. */
+export interface WriteRequest {
+  readonly key: string;
+  readonly version: string;
+  readonly payload: Payload | undefined;
+  readonly tags: readonly string[];
+  readonly lifetimeMs: number;
+  /** Whether it is the newest whatever the clocks say: yes for a caller's value, no for a load begun earlier. */
+  readonly insists: boolean;
+}
+
+/** What became of it, and whether news of the key came meanwhile: its own, or another's. */
+export type WriteOutcome = Written & { readonly touched: boolean };
+
+interface Job {
+  readonly request: WriteRequest;
+  readonly done: PromiseWithResolvers<WriteOutcome>;
+  touched: boolean;
+}
+
+/** Keys and bytes in one script: it holds Redis up for as long as it runs. */
+const BOUNDS = { maxItems: 128, maxBytes: 1_048_576 };
+
+/** The writes on their way: those of one tick go together, in the order in which they were called. */
+export class Writes {
+  readonly #writeMany: (writes: readonly Write[]) => Promise<Written[]>;
+  readonly #batch = new TickBatch<Job>(BOUNDS, (jobs) => void this.#send(jobs));
+  /** The last one of each key. */
+  readonly #latest = new Map<string, Job>();
+  readonly #flying = new Set<Job>();
+
+  constructor(writeMany: (writes: readonly Write[]) => Promise<Written[]>) {
+    this.#writeMany = writeMany;
+  }
+
+  has(key: string): boolean {
+    return this.#latest.has(key);
+  }
+
+  /** @throws what kept Redis from taking it; whether it was executed is unknown then */
+  write(request: WriteRequest): Promise<WriteOutcome> {
+    const job: Job = { request, done: Promise.withResolvers(), touched: false };
+    this.#latest.set(request.key, job);
+    this.#flying.add(job);
+    this.#batch.add(job, request.payload?.bytes);
+    return job.done.promise;
+  }
+
+  /** News of the key has come. @returns whether a write of it is on its way */
+  touch(key: string): boolean {
+    const job = this.#latest.get(key);
+    if (!job) return false;
+    job.touched = true;
+    return true;
+  }
+
+  /** Whatever is on its way is older than a clear(). */
+  dropAll(): void {
+    this.#latest.clear();
+  }
+
+  /** Nobody waits any longer. */
+  giveUp(error: unknown): void {
+    for (const job of this.#flying) this.#end(job, (done) => done.reject(error));
+  }
+
+  async #send(jobs: Job[]): Promise<void> {
+    const waiting = jobs.filter((job) => this.#flying.has(job));
+    if (waiting.length === 0) return;
+    const writes = waiting.map((job) => ({
+      ...job.request,
+      ageMs: 0,
+      carried: false,
+      insists: () => job.request.insists && this.#latest.get(job.request.key) === job,
+    }));
+    try {
+      const results = await this.#writeMany(writes);
+      for (const [index, job] of waiting.entries()) {
+        const { touched } = job;
+        this.#end(job, (done) => done.resolve({ ...(results[index] as Written), touched }));
+      }
+    } catch (error) {
+      for (const job of waiting) this.#end(job, (done) => done.reject(error));
+    }
+  }
+
+  #end(job: Job, settle: (done: PromiseWithResolvers<WriteOutcome>) => void): void {
+    if (!this.#flying.delete(job)) return;
+    // From here on it no longer insists: its caller has been answered.
+    if (this.#latest.get(job.request.key) === job) this.#latest.delete(job.request.key);
+    settle(job.done);
+  }
+}
