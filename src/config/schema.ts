@@ -340,6 +340,11 @@ export const SCHEMA = {
       format: 'duration',
       default: '150ms',
     },
+    busEvery: {
+      doc: 'Time between two looks for what instances without Redis have changed in the cache; half of it while there are any.',
+      format: 'duration',
+      default: '100ms',
+    },
   },
   cache: {
     deadline: {
@@ -353,6 +358,11 @@ export const SCHEMA = {
       doc: 'How long past the moment Redis was lost a value read before it may be served as stale.',
       format: 'duration',
       default: '10m',
+    },
+    maxStale: {
+      doc: "Greatest age of what is known of others' changes at which a value read before may still be served as stale: it counts where PostgreSQL is gone as well, or there is none. 0ms: never stale.",
+      format: 'duration',
+      default: '30s',
     },
     maxEntries: { doc: 'Most entries in memory.', format: 'count', default: 50000 },
     maxBytes: { doc: 'Most bytes of keys and values in memory.', format: 'size', default: '64mb' },

@@ -32,7 +32,7 @@
  * - A load in flight when its key is written, deleted or cleared is not stored, nor joined by later callers.
  * - An outage never throws, and no operation waits for Redis longer than `cache.deadline`.
  */
-import type { RedisBackend } from '../../backends/types.ts';
+import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
@@ -46,6 +46,8 @@ import type { Cache, CacheSetOptions, CacheStats, GetOrSetOptions, Lookup } from
 export interface CacheOptions {
   readonly config: Config;
   readonly redis: RedisBackend;
+  /** Default: none, so instances do not hear of each other while Redis is gone. */
+  readonly sql?: SqlBackend;
   readonly log: Logger;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -66,6 +68,7 @@ class CacheService implements Cache, Service {
   constructor(options: CacheOptions) {
     this.#core = new Core({
       ...options,
+      sql: options.sql,
       locate: (fleetKey) => this.#locate(fleetKey),
       memories: () => this.#memories(),
     });
@@ -132,8 +135,8 @@ class CacheService implements Cache, Service {
   }
 
   async reconcile(dependency: 'redis' | 'postgres', signal: AbortSignal): Promise<void> {
-    if (dependency !== 'redis') return;
     signal.throwIfAborted();
+    if (dependency === 'postgres') return this.#core.news?.bus.join(signal);
     await this.#core.replayer.run(signal);
   }
 

@@ -1,4 +1,4 @@
-import type { RedisBackend } from '../../backends/types.ts';
+import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isRedoubtError } from '../../core/errors.ts';
@@ -7,6 +7,7 @@ import { Counts } from './counts.ts';
 import type { Payload } from './entry.ts';
 import { Journal } from './journal.ts';
 import type { MemoryEntry, MemoryTier } from './memory-tier.ts';
+import { News } from './news.ts';
 import { type Arrival, Reads } from './reads.ts';
 import { RedisTier, type Written } from './redis-tier.ts';
 import { Replayer } from './replayer.ts';
@@ -22,6 +23,9 @@ const EXPIRY_SLACK_MS = 1000;
 /** Redis refuses writes and still answers: nobody waits for it in vain. */
 const WRITES_REFUSED: ReadonlySet<unknown> = new Set(['OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'NOPERM']);
 
+/** The embedded PostgreSQL serves one instance: all there is to hear is that its last run died. */
+const ALONE_EVERY_MS = 1000;
+
 /** A place in a namespace's memory. */
 export interface Place {
   readonly memory: MemoryTier;
@@ -33,6 +37,8 @@ export interface Place {
 export interface CoreOptions {
   readonly config: Config;
   readonly redis: RedisBackend;
+  /** What instances tell each other through while Redis cannot carry it; none: they do not. */
+  readonly sql: SqlBackend | undefined;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: () => number;
@@ -59,6 +65,7 @@ export class Core {
   readonly writes: Writes;
   readonly replayer: Replayer;
   readonly tracker: Tracker;
+  readonly news: News | undefined;
   readonly #options: CoreOptions;
   readonly #verifier: Verifier;
   /** The state of the machine gives the cache Redis. */
@@ -67,9 +74,10 @@ export class Core {
   #wanted = false;
   #suspended = false;
   #closed = false;
+  #overflow = 0;
 
   constructor(options: CoreOptions) {
-    const { config, redis, clock, log, random, locate } = options;
+    const { config, redis, sql, clock, log, random, locate } = options;
     const { deadlineMs, journalMax, compressAbove, hearing, beatMs, leaseMs } = config.cache;
     const { connectTimeoutMs, keyPrefix } = config.redis;
     this.#options = options;
@@ -112,9 +120,15 @@ export class Core {
       peek: (key) => this.#peek(key),
       serialised: (key, entry) => locate(key)?.serialised(entry),
       onRefused: (key) => this.#forget(key),
-      before: () => Promise.resolve(),
+      // A deaf PostgreSQL does not keep Redis out of use: others' changes are late then, as they were before.
+      before: async () => this.news?.bus.poll().catch(() => undefined),
+      onEpoch: async () => this.news?.bury().catch(() => undefined),
       onDone: () => this.#resume(),
     });
+    if (sql && sql.kind !== 'none') {
+      const everyMs = sql.kind === 'server' ? config.fleet.busEveryMs : ALONE_EVERY_MS;
+      this.news = new News(this, { sql, clock, sender, everyMs, maxChanges: journalMax });
+    }
     this.tracker = new Tracker({
       redis,
       clock,
@@ -166,7 +180,7 @@ export class Core {
   async store(place: Place, request: WriteRequest, entry: MemoryEntry, offline: boolean): Promise<void> {
     if (this.#closed) return;
     this.counts.sets += 1;
-    const { key, version } = request;
+    const { key } = request;
     this.reads.drop(key);
     place.memory.set(place.key, entry);
     if (offline || !this.asksRedis) return this.#keep(place, key, entry);
@@ -176,8 +190,10 @@ export class Core {
       const mine = place.memory.peek(place.key) === entry;
       if (!written.applied) return mine ? place.memory.delete(place.key) : undefined;
       entry.version = written.version;
-      this.journal.settle(key, version);
-      if (!mine || generation !== this.standing.generation) return;
+      this.journal.settle(key, written.version);
+      this.news?.shared(key, written.version);
+      // Another instance without Redis has written something newer meanwhile.
+      if (!mine || generation !== this.standing.generation || this.journal.has(key)) return;
       entry.generation = generation;
       entry.own = this.tracker.hearing === 'tracking';
       if (written.touched) this.#verifier.add(key);
@@ -198,6 +214,7 @@ export class Core {
       const written: Written = await this.writes.write(request);
       if (!written.applied) return false;
       this.journal.settle(key, written.version);
+      this.news?.shared(key, written.version);
       return written.existed;
     } catch (error) {
       this.failed(error);
@@ -212,8 +229,51 @@ export class Core {
    */
   note(key: string, version: string, until: number): undefined {
     if (!this.#wanted) return;
-    if (!this.journal.put(key, { version, until, carried: false })) this.replayer.requireEpoch('');
+    this.news?.apart(key, version);
+    if (!this.journal.put(key, { version, until, carried: false })) {
+      this.replayer.requireEpoch('');
+      this.#overflow += 1;
+      // Each of the others has as many of them to let go of.
+      if (this.#overflow % this.config.journalMax === 1) this.news?.overflowed(version);
+    }
     this.#replayLater();
+  }
+
+  /** Another instance has changed a key. @param apart - Redis does not have the change */
+  heard(key: string, version: string, apart: boolean): void {
+    this.versions.observe(version);
+    this.reads.drop(key);
+    const place = this.#options.locate(key);
+    const entry = place?.memory.peek(place.key);
+    if (entry && entry.version >= version) return;
+    if (entry) place?.memory.delete(place.key);
+    this.counts.invalidations += 1;
+    if (!apart) return this.journal.settle(key, version);
+    if (!this.#wanted) return;
+    if (!this.journal.put(key, { version, until: 0, carried: true })) this.replayer.requireEpoch('');
+    this.#replayLater();
+  }
+
+  /** Other instances may have changed any key, up to that version. @param apart - Redis does not have the changes */
+  heardAll(version: string, apart: boolean, cleared: boolean): void {
+    this.#onDoubt();
+    this.forgetCopies(version);
+    if (!apart || !this.#wanted) return;
+    this.replayer.requireEpoch(cleared ? version : '');
+    this.#replayLater();
+  }
+
+  /** Leaves nothing in memory but this instance's own writes that Redis lacks, and of these none before a version. */
+  forgetCopies(before: string): void {
+    for (const [key, note] of this.journal.entries()) {
+      if (note.version < before) this.journal.settle(key, note.version);
+    }
+    for (const [memory, fleetKeyOf] of this.#options.memories()) {
+      for (const [key] of memory.entries()) {
+        const fleetKey = fleetKeyOf(key);
+        if (!this.journal.has(fleetKey) && !this.writes.has(fleetKey)) memory.delete(key);
+      }
+    }
   }
 
   /** A call has failed: without an answer nobody else is to wait for one. */
@@ -236,12 +296,14 @@ export class Core {
     if (!this.#wanted) return;
     if (asksRedis) {
       try {
-        return await this.redis.raiseEpoch(version, { deadlineMs: this.config.deadlineMs });
+        await this.redis.raiseEpoch(version, { deadlineMs: this.config.deadlineMs });
+        return this.news?.cleared(version, 'shared');
       } catch (error) {
         // It holds here from now on, and for the others once Redis can be told.
         this.failed(error);
       }
     }
+    this.news?.cleared(version, 'apart');
     this.replayer.requireEpoch(version);
     this.#replayLater();
   }
@@ -277,10 +339,17 @@ export class Core {
     } else if (size > 0) {
       this.log.warn({ keys: size }, 'The cache stops without Redis: it never saw the last writes of these keys');
     }
+    await this.news?.bus.leave(!this.replayer.isBehind);
     this.journal.clear();
   }
 
   #keep(place: Place, key: string, entry: MemoryEntry): void {
+    const noted = this.journal.get(key);
+    if (noted && noted.version > entry.version) {
+      // Another instance has told of something newer meanwhile.
+      if (place.memory.peek(place.key) === entry) place.memory.delete(place.key);
+      return;
+    }
     const known = place.memory.peek(place.key);
     if (!known) place.memory.set(place.key, entry);
     if (!known || known === entry) entry.generation = this.standing.isLocal ? this.standing.generation : 0;
@@ -288,6 +357,7 @@ export class Core {
   }
 
   #part(reason: unknown): void {
+    if (!this.standing.isLocal && this.#wanted) this.news?.bus.setApart(true);
     this.standing.part(this.clock.now());
     this.reads.giveUp(reason);
     this.writes.giveUp(reason);
@@ -297,6 +367,7 @@ export class Core {
   #resume(): void {
     if (!this.#inUse || this.#closed) return;
     this.#suspended = false;
+    if (!this.replayer.isBehind) this.news?.bus.setApart(false);
     if (!this.standing.isLocal) return;
     this.standing.share();
     this.standing.hitsUntil = this.tracker.heardUntil;
@@ -338,8 +409,10 @@ export class Core {
     const place = this.#options.locate(key);
     const entry = place?.memory.peek(place.key);
     if (!place || !entry || this.writes.has(key) || this.journal.has(key)) return;
-    if (entry.version === version) entry.own = false;
-    else place.memory.delete(place.key);
+    if (version !== undefined && entry.version !== version) return place.memory.delete(place.key);
+    entry.own = false;
+    // Redis could not be asked: good for a copy, and no more.
+    if (version === undefined && !this.standing.isLocal) entry.generation = 0;
   }
 
   #onDoubt(): void {
@@ -351,15 +424,7 @@ export class Core {
   #onEpoch(cleared: string): void {
     this.counts.epochs += 1;
     this.#onDoubt();
-    for (const [key, note] of this.journal.entries()) {
-      if (note.version < cleared) this.journal.settle(key, note.version);
-    }
-    for (const [memory, fleetKeyOf] of this.#options.memories()) {
-      for (const [key] of memory.entries()) {
-        const fleetKey = fleetKeyOf(key);
-        if (!this.journal.has(fleetKey) && !this.writes.has(fleetKey)) memory.delete(key);
-      }
-    }
+    this.forgetCopies(cleared);
   }
 }
 

@@ -29,7 +29,9 @@ export interface ReplayerOptions {
   /** Redis has something newer: memory's entry is void. */
   readonly onRefused: (key: string, entry: MemoryEntry) => void;
   /** Before anything else: whatever else has to be heard. */
-  readonly before: () => Promise<void>;
+  readonly before: () => Promise<unknown>;
+  /** A new epoch has begun by this instance. */
+  readonly onEpoch: () => Promise<unknown>;
   /** A background run has got through. */
   readonly onDone: () => void;
 }
@@ -142,6 +144,7 @@ export class Replayer {
     await redis.raiseEpoch(due.cleared, { signal, deadlineMs: stepMs });
     // Another one may have become due meanwhile.
     if (this.#epochDue === due) this.#epochDue = undefined;
+    await this.#options.onEpoch();
   }
 
   async #replayBatch(signal: AbortSignal): Promise<void> {

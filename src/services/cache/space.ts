@@ -18,6 +18,7 @@ export class Space {
   readonly #prefix: string;
   readonly #ttlMs: number;
   readonly #graceMs: number;
+  readonly #maxStaleMs: number;
   readonly #serializer: Serializer | undefined;
 
   constructor(core: Core, prefix: string, options: NamespaceOptions) {
@@ -26,6 +27,7 @@ export class Space {
     this.#prefix = prefix;
     this.#ttlMs = options.ttlMs ?? config.ttlMs;
     this.#graceMs = options.graceMs ?? config.graceMs;
+    this.#maxStaleMs = options.maxStaleMs ?? config.maxStaleMs;
     this.#serializer = options.serializer;
     this.memory = new MemoryTier({
       clock,
@@ -171,7 +173,9 @@ export class Space {
   /** Up to when a copy may stand in; a call that failed while Redis is in use has only just lost it. */
   #staleUntil(now: number): number {
     const { standing } = this.#core;
-    return (standing.isLocal ? standing.lostAt : now) + this.#graceMs + 1;
+    const lostAt = standing.isLocal ? standing.lostAt : now;
+    const heardAt = standing.isLocal ? standing.heardAt : now;
+    return Math.min(lostAt + this.#graceMs + 1, heardAt + this.#maxStaleMs);
   }
 
   #hit<T>(entry: MemoryEntry, source: 'l1' | 'redis' | 'memory', now: number): Lookup<T> {

@@ -68,6 +68,8 @@ export interface Cache {
 export interface NamespaceOptions {
   readonly ttlMs?: number;
   readonly graceMs?: number;
+  /** Default `cache.maxStale`; 0: nothing of it is ever served as stale. */
+  readonly maxStaleMs?: number;
   readonly maxEntries?: number;
   readonly maxBytes?: number;
   readonly serializer?: Serializer;
