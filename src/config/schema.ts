@@ -384,6 +384,21 @@ export const SCHEMA = {
       format: 'count',
       default: 50000,
     },
+    maxLoads: {
+      doc: 'Most loaders of getOrSet that run at once; beyond it a value within its grace is served, or the call is refused with ERR_BACKPRESSURE.',
+      format: 'count',
+      default: 1000,
+    },
+    lock: {
+      doc: 'How long one instance may load a key of getOrSet while the others wait for what it loads; 0ms: they do not wait.',
+      format: 'duration',
+      default: '2s',
+    },
+    jitter: {
+      doc: 'Share of its lifetime (0 to 1) by which a loaded value is randomly shortened, so that what was loaded together does not end together.',
+      format: 'ratio',
+      default: 0,
+    },
     hearing: {
       doc: "How memory hears of others' changes while Redis is in use: tracking by the server, messages published by the writers, none (every read goes to Redis), or auto for the first that Redis allows. The same on every instance.",
       format: ['auto', 'tracking', 'published', 'none'],

@@ -93,6 +93,12 @@ export const ERRORS = {
     retryable: false,
     status: 413,
   },
+  ERR_CACHE_LOAD_TIMEOUT: {
+    message: 'The loader did not answer within its hardTimeoutMs, and no value within its grace could stand in',
+    hint: 'Whatever the loader asks is slow or gone. Raise hardTimeoutMs, or graceMs so that the last value is served.',
+    retryable: true,
+    status: 503,
+  },
   ERR_CONFIG: {
     message: 'The configuration has mistakes',
     hint: 'Each line names the file, the path, what was found and what is allowed.',

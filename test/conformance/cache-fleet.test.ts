@@ -111,6 +111,58 @@ describe('a fleet of caches while Redis is down', () => {
     expect(await b.cache.get('goes on')).toBe(1);
   });
 
+  it('a deleted tag holds on every instance, and after the return', async () => {
+    await using fleet = await startFleet();
+    const { a, b, more } = fleet;
+    await a.cache.set('k', 'v1', { tags: ['t'] });
+    await a.cache.set('other', 'v1');
+    expect(await b.cache.get('k')).toBe('v1');
+    expect(await b.cache.get('other')).toBe('v1');
+    a.redisLost();
+    b.redisLost();
+    await a.cache.deleteByTag('t');
+    await becomes(b, 'k', undefined);
+    expect(await b.cache.get('other')).toBe('v1');
+    await b.redisBack();
+    await using fresh = await CacheRig.start(more);
+    expect([await fresh.cache.get('k'), await b.cache.get('k')]).toEqual([undefined, undefined]);
+    await a.redisBack();
+    expect(await a.cache.get('k')).toBeUndefined();
+    await a.cache.set('k', 'v2', { tags: ['t'] });
+    await becomes(b, 'k', 'v2');
+    await b.cache.deleteByTag('t');
+    await becomes(a, 'k', undefined);
+  });
+
+  it('loads a key on one instance at a time', async () => {
+    await using fleet = await startFleet();
+    const { a, b } = fleet;
+    for (const outage of [false, true]) {
+      if (outage) {
+        a.redisLost();
+        b.redisLost();
+      }
+      let running = 0;
+      let most = 0;
+      let loads = 0;
+      const load = async (): Promise<string> => {
+        running += 1;
+        loads += 1;
+        most = Math.max(most, running);
+        await delay(150);
+        running -= 1;
+        return 'loaded';
+      };
+      const calls = [a, b].flatMap(({ cache }) =>
+        Array.from({ length: 50 }, () => cache.getOrSet(`cold ${outage}`, load)),
+      );
+      expect(new Set(await Promise.all(calls))).toEqual(new Set(['loaded']));
+      expect(most).toBe(1);
+      // Without Redis there is no way to hand the value over.
+      expect(loads).toBe(outage ? 2 : 1);
+    }
+  });
+
   it('a clear() reaches the others, and Redis when it is back', async () => {
     await using fleet = await startFleet();
     const { a, b, more } = fleet;

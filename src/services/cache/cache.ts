@@ -38,10 +38,23 @@ import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import type { Logger } from '../../observe/log.ts';
+import { assertKey } from './check.ts';
 import { Core, type Place } from './core.ts';
+import { LoadLock } from './load-lock.ts';
+import { LoadGate } from './loader.ts';
 import type { MemoryTier } from './memory-tier.ts';
-import { Space } from './space.ts';
-import type { Cache, CacheSetOptions, CacheStats, GetOrSetOptions, Lookup } from './types.ts';
+import { type Common, Space } from './space.ts';
+import { Tags } from './tags.ts';
+import type {
+  Cache,
+  CacheEntry,
+  CacheSetOptions,
+  CacheSpace,
+  CacheStats,
+  GetOrSetOptions,
+  Lookup,
+  NamespaceOptions,
+} from './types.ts';
 
 export interface CacheOptions {
   readonly config: Config;
@@ -59,72 +72,121 @@ export function createCache(options: CacheOptions): Cache & Service {
   return new CacheService(options);
 }
 
+/** Each has a memory of its own. */
+const MAX_NAMESPACES = 100;
+
 class CacheService implements Cache, Service {
   readonly name = 'cache';
   readonly #core: Core;
-  readonly #space: Space;
+  readonly #tags: Tags;
+  readonly #common: Common;
+  readonly #main: Space;
+  readonly #spaces = new Map<string, Space>();
   #mode: Mode | undefined;
 
   constructor(options: CacheOptions) {
-    this.#core = new Core({
+    const { config, clock, random, sql } = options;
+    const core = new Core({
       ...options,
-      sql: options.sql,
+      sql,
       locate: (fleetKey) => this.#locate(fleetKey),
       memories: () => this.#memories(),
+      onTag: (fleetKey, version) => {
+        const tag = Tags.of(fleetKey);
+        if (tag !== undefined) this.#tags.dropped(tag, version);
+      },
     });
-    this.#space = new Space(this.#core, '', {});
+    const { deadlineMs, maxLoads } = config.cache;
+    const asksRedis = (): boolean => core.asksRedis;
+    const lock = new LoadLock({ clock, redis: core.redis, sql, owner: core.versions.next(), asksRedis, deadlineMs });
+    this.#core = core;
+    this.#tags = new Tags(core, () => this.#allSpaces().map(({ memory }) => memory));
+    this.#common = { core, tags: this.#tags, gate: new LoadGate(maxLoads), lock, random };
+    this.#main = new Space(this.#common, '', {});
   }
 
   get<T = unknown>(key: string): Promise<T | undefined> {
-    return this.#space.get<T>(key);
+    return this.#main.get<T>(key);
   }
 
   lookup<T = unknown>(key: string): Promise<Lookup<T>> {
-    return this.#space.lookup<T>(key);
+    return this.#main.lookup<T>(key);
   }
 
   has(key: string): Promise<boolean> {
-    return this.#space.has(key);
+    return this.#main.has(key);
   }
 
   set(key: string, value: unknown, options?: CacheSetOptions): Promise<void> {
-    return this.#space.set(key, value, options);
+    return this.#main.set(key, value, options);
   }
 
   delete(key: string): Promise<boolean> {
-    return this.#space.delete(key);
+    return this.#main.delete(key);
   }
 
   getOrSet<T>(key: string, load: () => T | Promise<T>, options?: GetOrSetOptions): Promise<T> {
-    return this.#space.getOrSet(key, load, options);
+    return this.#main.getOrSet(key, load, options);
+  }
+
+  getMany<T = unknown>(keys: readonly string[]): Promise<(T | undefined)[]> {
+    return this.#main.getMany<T>(keys);
+  }
+
+  setMany(entries: Iterable<CacheEntry>, options?: CacheSetOptions): Promise<void> {
+    return this.#main.setMany(entries, options);
+  }
+
+  deleteMany(keys: readonly string[]): Promise<number> {
+    return this.#main.deleteMany(keys);
+  }
+
+  async deleteByTag(tag: string): Promise<void> {
+    this.#assertOpen();
+    assertKey(tag, this.#core.config.maxKeyBytes);
+    for (const { loader } of this.#allSpaces()) loader.dropAll();
+    await this.#tags.delete(tag);
+  }
+
+  namespace(name: string, options: NamespaceOptions = {}): CacheSpace {
+    this.#assertOpen();
+    assertKey(name, this.#core.config.maxKeyBytes);
+    const known = this.#spaces.get(name);
+    if (known) return known;
+    if (name.includes('\u0000') || this.#spaces.size >= MAX_NAMESPACES) {
+      throw new RedoubtError('ERR_CACHE_KEY', { message: `no further namespace, or its name holds U+0000` });
+    }
+    const space = new Space(this.#common, name, options);
+    this.#spaces.set(name, space);
+    return space;
   }
 
   async clear(): Promise<void> {
-    if (this.#core.closed) throw new RedoubtError('ERR_CLOSED');
-    this.#space.loader.dropAll();
+    this.#assertOpen();
+    for (const { loader } of this.#allSpaces()) loader.dropAll();
     await this.#core.clear();
   }
 
   stats(): CacheStats {
     const { counts, journal } = this.#core;
     const { hits, l1Hits, redisHits, memoryHits, misses, unknown, sets, deletes } = counts;
-    const { loads, loadFailures, stale: stoodIn } = this.#space.loader.counts;
-    const { size: entries, bytes, evictions } = this.#space.memory;
+    const spaces = this.#allSpaces();
+    const sum = (of: (space: Space) => number): number => spaces.reduce((total, space) => total + of(space), 0);
     return {
       hits,
       l1Hits,
       redisHits,
       memoryHits,
       misses,
-      stale: counts.stale + stoodIn,
+      stale: counts.stale + sum(({ loader }) => loader.counts.stale),
       unknown,
       sets,
       deletes,
-      loads,
-      loadFailures,
-      evictions,
-      entries,
-      bytes,
+      loads: sum(({ loader }) => loader.counts.loads),
+      loadFailures: sum(({ loader }) => loader.counts.loadFailures),
+      evictions: sum(({ memory }) => memory.evictions),
+      entries: sum(({ memory }) => memory.size),
+      bytes: sum(({ memory }) => memory.bytes),
       journal: journal.size,
     };
   }
@@ -158,7 +220,8 @@ class CacheService implements Cache, Service {
   async close(signal: AbortSignal): Promise<void> {
     if (this.#core.closed) return;
     await this.#core.close(signal);
-    this.#space.close();
+    for (const space of this.#allSpaces()) space.close();
+    this.#tags.memory.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,12 +229,26 @@ class CacheService implements Cache, Service {
     await this.close(new AbortController().signal);
   }
 
-  #locate(fleetKey: string): Place {
-    return this.#space.place(fleetKey);
+  #assertOpen(): void {
+    if (this.#core.closed) throw new RedoubtError('ERR_CLOSED');
   }
 
-  #memories(): Iterable<readonly [MemoryTier, (key: string) => string]> {
-    return [[this.#space.memory, (key) => this.#space.fleetKeyOf(key)]];
+  #allSpaces(): Space[] {
+    return [this.#main, ...this.#spaces.values()];
+  }
+
+  #locate(fleetKey: string): Place | undefined {
+    if (!fleetKey.startsWith('\u0000')) return this.#main.place(fleetKey);
+    const tag = Tags.of(fleetKey);
+    if (tag !== undefined) return this.#tags.place(tag);
+    const [, , name = ''] = fleetKey.split('\u0000', 3);
+    const space = this.#spaces.get(name);
+    return space?.place(fleetKey.slice(space.fleetKeyOf('').length));
+  }
+
+  #memories(): readonly (readonly [MemoryTier, (key: string) => string])[] {
+    const spaces = this.#allSpaces().map((space) => [space.memory, (key: string) => space.fleetKeyOf(key)] as const);
+    return [...spaces, [this.#tags.memory, (tag) => this.#tags.fleetKeyOf(tag)]];
   }
 
   #notice({ backend, preferred }: Mode): string | undefined {

@@ -7,6 +7,8 @@ import { RedoubtError } from '../../core/errors.ts';
  */
 export function assertKey(key: unknown, maxKeyBytes: number): asserts key is string {
   if (typeof key !== 'string') throw new RedoubtError('ERR_CACHE_KEY', { message: `found ${describe(key)}` });
+  // So begins what is Redoubt's own: namespaces and tags.
+  if (key.startsWith('\u0000')) throw new RedoubtError('ERR_CACHE_KEY', { message: 'it begins with U+0000' });
   if (key === '') throw new RedoubtError('ERR_CACHE_KEY', { message: 'it is empty' });
   // A lone surrogate becomes U+FFFD on the wire: two such keys would be one in Redis.
   if (!key.isWellFormed()) throw new RedoubtError('ERR_CACHE_KEY', { message: 'it is not well-formed Unicode' });
@@ -20,6 +22,21 @@ export function assertKey(key: unknown, maxKeyBytes: number): asserts key is str
     maxKeyBytes,
   });
 }
+
+/**
+ * Refuses what cannot be tags.
+ *
+ * @throws {RedoubtError} `ERR_CACHE_KEY`, and `ERR_CACHE_VALUE` where the value would outlive its tags
+ */
+export function assertTags(tags: readonly string[], maxKeyBytes: number, ttlMs: number, tagLifeMs: number): void {
+  for (const tag of tags) assertKey(tag, maxKeyBytes);
+  if (tags.length > MAX_TAGS) {
+    throw new RedoubtError('ERR_CACHE_KEY', { message: `a value has at most ${MAX_TAGS} tags, found ${tags.length}` });
+  }
+  if (ttlMs > tagLifeMs) throw refused('ttlMs', `at most ${tagLifeMs} ms for a value with tags`, ttlMs);
+}
+
+const MAX_TAGS = 32;
 
 /**
  * The lifetime that a caller asked for, in whole milliseconds, or the default.

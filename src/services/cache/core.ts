@@ -26,6 +26,9 @@ const WRITES_REFUSED: ReadonlySet<unknown> = new Set(['OOM', 'READONLY', 'MISCON
 /** The embedded PostgreSQL serves one instance: all there is to hear is that its last run died. */
 const ALONE_EVERY_MS = 1000;
 
+/** Later than every version. */
+const LATEST = ':';
+
 /** A place in a namespace's memory. */
 export interface Place {
   readonly memory: MemoryTier;
@@ -44,6 +47,8 @@ export interface CoreOptions {
   readonly random: () => number;
   /** Where a key of the fleet lies in this process; `undefined` where nothing of its namespace does. */
   readonly locate: (fleetKey: string) => Place | undefined;
+  /** A key has changed, which may be a tag: what carries it and is older than that version is void. */
+  readonly onTag: (fleetKey: string, version: string) => void;
   /** Every place, for what concerns them all. */
   readonly memories: () => Iterable<readonly [MemoryTier, (key: string) => string]>;
 }
@@ -247,6 +252,7 @@ export class Core {
     const entry = place?.memory.peek(place.key);
     if (entry && entry.version >= version) return;
     if (entry) place?.memory.delete(place.key);
+    this.#options.onTag(key, version);
     this.counts.invalidations += 1;
     if (!apart) return this.journal.settle(key, version);
     if (!this.#wanted) return;
@@ -397,6 +403,8 @@ export class Core {
 
   #invalidate(key: string): void {
     this.reads.drop(key);
+    // Which version the tag has now is not known; whatever carries it has to be read again.
+    this.#options.onTag(key, LATEST);
     if (this.writes.touch(key) || this.journal.has(key)) return;
     const place = this.#options.locate(key);
     const entry = place?.memory.peek(place.key);

@@ -5,6 +5,8 @@ import { RedoubtError } from '../../core/errors.ts';
 /** A value in its serialised form, as its giver cannot change it any more. */
 export type Payload =
   | { readonly kind: 'json'; readonly data: string; readonly bytes: number }
+  /** "There is none", as a loader said. */
+  | { readonly kind: 'none'; readonly data: ''; readonly bytes: 0 }
   /** `buffer`: the value's own bytes. `custom`: what a namespace's serializer made of it. */
   | { readonly kind: 'buffer' | 'custom'; readonly data: Buffer; readonly bytes: number };
 
@@ -30,11 +32,12 @@ export const VERSION_LENGTH = 20;
 // Lua reads the version with one GETRANGE and nobody parses what he does not need. Then the tags, then
 // the payload as it is. A kind in capitals is compressed.
 const FORMAT = '2';
-const KINDS = { json: 'j', buffer: 'b', custom: 's', tombstone: 'x' } as const;
+const KINDS = { json: 'j', buffer: 'b', custom: 's', none: 'n', tombstone: 'x' } as const;
 const KIND_OF: Readonly<Record<string, Payload['kind'] | 'tombstone'>> = {
   j: 'json',
   b: 'buffer',
   s: 'custom',
+  n: 'none',
   x: 'tombstone',
 };
 const TIME_LENGTH = 13;
@@ -67,6 +70,7 @@ export function encodeValue(value: unknown, maxBytes: number, serializer?: Seria
 /** A fresh copy of the value: what its receiver does to it changes nothing here. */
 export function decodeValue(payload: Payload, serializer?: Serializer): unknown {
   if (payload.kind === 'json') return JSON.parse(payload.data) as unknown;
+  if (payload.kind === 'none') return undefined;
   const copy = Buffer.from(payload.data);
   return payload.kind === 'custom' && serializer ? serializer.deserialize(copy) : copy;
 }
@@ -86,13 +90,13 @@ export function encodeStored(
   const rest = `${version}${timeDigits(writtenAt)}${timeDigits(expiresAt)}${tagBytes}${tagText}`;
   if (!payload) return `${FORMAT}${kind}${rest}`;
   if (payload.bytes > compressAbove) {
-    const packed = zstdCompressSync(payload.kind === 'json' ? Buffer.from(payload.data) : payload.data);
+    const packed = zstdCompressSync(payload.data);
     if (packed.length < payload.bytes) {
       return Buffer.concat([Buffer.from(`${FORMAT}${kind.toUpperCase()}${rest}`), packed]);
     }
   }
   const header = `${FORMAT}${kind}${rest}`;
-  return payload.kind === 'json' ? header + payload.data : Buffer.concat([Buffer.from(header), payload.data]);
+  return typeof payload.data === 'string' ? header + payload.data : Buffer.concat([Buffer.from(header), payload.data]);
 }
 
 /** Reads the stored form; `undefined` for anything this version of Redoubt does not know, which is then a miss. */
@@ -120,7 +124,11 @@ export function decodeStored(bytes: Buffer): Stored | undefined {
   }
 }
 
+/** What stands for "there is none". */
+export const NONE: Payload = { kind: 'none', data: '', bytes: 0 };
+
 function decodePayload(kind: Payload['kind'], packed: boolean, bytes: Buffer, at: number): Payload {
+  if (kind === 'none') return NONE;
   if (packed) {
     const data = zstdDecompressSync(bytes.subarray(at));
     return kind === 'json'

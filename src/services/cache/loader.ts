@@ -1,30 +1,73 @@
 import type { Clock } from '../../core/clock.ts';
+import { withDeadline } from '../../core/deadline.ts';
+import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import { SingleFlight } from '../../core/single-flight.ts';
 import type { Logger } from '../../observe/log.ts';
-import type { Payload } from './entry.ts';
+import { NONE, type Payload } from './entry.ts';
 import { InFlight } from './in-flight.ts';
+import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, type MemoryTier, UNREAD } from './memory-tier.ts';
 import type { VersionClock } from './version.ts';
 
 /** What a load came to: as memory would have it, or the bare value where that cannot be stored. */
 type Loaded = { readonly entry: MemoryEntry } | { readonly entry?: undefined; readonly value: unknown };
 
+/** The loads of this process, for all namespaces: how many run, and how many may. */
+export class LoadGate {
+  readonly #max: number;
+  #running = 0;
+
+  /** @param max - `cache.maxLoads` */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** @throws {RedoubtError} `ERR_BACKPRESSURE` */
+  enter(): void {
+    if (this.#running >= this.#max) throw new RedoubtError('ERR_BACKPRESSURE', { bound: 'cache.maxLoads' });
+    this.#running += 1;
+  }
+
+  leave(): void {
+    this.#running -= 1;
+  }
+}
+
 export interface LoaderOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly memory: MemoryTier;
   readonly versions: VersionClock;
+  readonly gate: LoadGate;
+  readonly lock: LoadLock;
   readonly encode: (value: unknown) => Payload;
+  /** The key with its namespace. */
+  readonly fleetKeyOf: (key: string) => string;
+  /** What another instance has loaded meanwhile. */
+  readonly find: (key: string) => Promise<MemoryEntry | undefined>;
   /** Stores what was loaded; `version` is from before the load. Never rejects. */
   readonly store: (key: string, payload: Payload, version: string, load: LoadOptions) => Promise<void>;
 }
 
 export interface LoadOptions {
   readonly ttlMs: number;
-  /** How long past its lifetime the last value may stand in for a load that fails. */
+  /** How long past its lifetime the last value may stand in for a load that fails or is late. */
   readonly graceMs: number;
   /** Redis has just failed to answer: it is told later. */
   readonly offline: boolean;
+  readonly tags: readonly string[];
+  /** After which the last value stands in, and the load goes on; infinite for never. */
+  readonly softTimeoutMs: number;
+  /** After which nobody waits any longer; infinite for never. */
+  readonly hardTimeoutMs: number;
+  /** Lifetime of "there is none"; 0: it is not kept. */
+  readonly negativeTtlMs: number;
+  /** How long one instance may load while the others wait for it; 0: they do not. */
+  readonly lockMs: number;
 }
 
 /** Loads a key once for all who want it at the time; a write to the key meanwhile parts the two. */
@@ -48,12 +91,27 @@ export class Loader {
   /**
    * The value, in the form that a later get() has.
    *
-   * @throws what `load` throws, where no value within its grace can stand in
+   * @throws what `load` throws, `ERR_BACKPRESSURE` or `ERR_CACHE_LOAD_TIMEOUT`, where no value within its grace
+   * can stand in
    */
   async run<T>(key: string, load: () => unknown, options: LoadOptions): Promise<T> {
     const token = this.#wanted.join(key);
-    const loaded = await this.#flights.run(`${token}:${key}`, () => this.#load(key, token, load, options));
+    const flight = this.#flights.run(`${token}:${key}`, () => this.#fly(key, token, load, options));
+    const loaded = await this.#wait(key, flight, options);
     return (loaded.entry ? this.#options.memory.read(loaded.entry) : loaded.value) as T;
+  }
+
+  /** Loads anew behind the back of those who have a value to go on with. */
+  refresh(key: string, load: () => unknown, options: LoadOptions): void {
+    // Who fails here has been counted, and the value that is there goes on until its own end.
+    this.run(key, load, options).catch(() => undefined);
+  }
+
+  /** The last value, past its lifetime by no more than that. */
+  last(key: string, graceMs: number): MemoryEntry | undefined {
+    const { clock, memory } = this.#options;
+    const last = memory.get(key);
+    return last && clock.now() < last.expiresAt + graceMs ? last : undefined;
   }
 
   /** The key was written or deleted: loads under way are neither stored nor joined any more. */
@@ -65,17 +123,31 @@ export class Loader {
     this.#wanted.dropAll();
   }
 
-  async #load(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {
-    this.#loads += 1;
-    // Taken before the load: what it brings is no newer than this, and yields to whatever came since.
-    const version = this.#options.versions.next();
+  /** Waits for a flight, up to the soft timeout where there is something to fall back on. */
+  async #wait(key: string, flight: Promise<Loaded>, { graceMs, softTimeoutMs }: LoadOptions): Promise<Loaded> {
+    const last = Number.isFinite(softTimeoutMs) ? this.last(key, graceMs) : undefined;
+    if (!last) return flight;
     try {
-      const value = await load();
-      const payload = this.#encode(value);
-      if (!payload) return { value };
-      // The flight goes on until Redis has the value: whoever missed it before then is still with us.
-      if (this.#wanted.holds(key, token)) await this.#options.store(key, payload, version, options);
-      return { entry: detached(payload) };
+      return await withDeadline(flight, softTimeoutMs, { clock: this.#options.clock, operation: 'soft timeout' });
+    } catch (error) {
+      if (!isRedoubtError(error, 'ERR_DEADLINE')) throw error;
+      this.#stale += 1;
+      return { entry: last };
+    }
+  }
+
+  async #fly(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {
+    const { gate, lock, find, fleetKeyOf } = this.#options;
+    try {
+      gate.enter();
+      try {
+        const held =
+          options.lockMs > 0 ? await lock.acquire(fleetKeyOf(key), options.lockMs, () => find(key)) : undefined;
+        if (held?.found) return { entry: held.found };
+        return await this.#load(key, token, load, options).finally(() => held?.release());
+      } finally {
+        gate.leave();
+      }
     } catch (error) {
       return this.#failed(key, error, options.graceMs);
     } finally {
@@ -83,19 +155,43 @@ export class Loader {
     }
   }
 
+  async #load(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {
+    this.#loads += 1;
+    // Taken before the load: what it brings is no newer than this, and yields to whatever came since.
+    const version = this.#options.versions.next();
+    const value = await this.#inTime(load, options.hardTimeoutMs);
+    const isNone = value === undefined || value === null;
+    const ttlMs = isNone && options.negativeTtlMs > 0 ? options.negativeTtlMs : options.ttlMs;
+    const payload = this.#encode(value, options);
+    if (!payload) return { value };
+    // The flight goes on until Redis has the value: whoever missed it before then is still with us.
+    if (this.#wanted.holds(key, token)) await this.#options.store(key, payload, version, { ...options, ttlMs });
+    return { entry: detached(payload) };
+  }
+
+  async #inTime(load: () => unknown, hardTimeoutMs: number): Promise<unknown> {
+    const loading = (async () => load())();
+    if (!Number.isFinite(hardTimeoutMs)) return loading;
+    try {
+      return await withDeadline(loading, hardTimeoutMs, { clock: this.#options.clock, operation: 'load' });
+    } catch (error) {
+      if (!isRedoubtError(error, 'ERR_DEADLINE') || error.details['operation'] !== 'load') throw error;
+      throw new RedoubtError('ERR_CACHE_LOAD_TIMEOUT', { hardTimeoutMs });
+    }
+  }
+
   #failed(key: string, error: unknown, graceMs: number): Loaded {
-    const { clock, memory } = this.#options;
     this.#failures += 1;
-    const last = memory.get(key);
-    if (!last || clock.now() >= last.expiresAt + graceMs) throw error;
+    const last = this.last(key, graceMs);
+    if (!last) throw error;
     this.#stale += 1;
     return { entry: last };
   }
 
   /** What cannot be stored is handed to the callers as it is: getOrSet rejects only as the loader rejects. */
-  #encode(value: unknown): Payload | undefined {
+  #encode(value: unknown, { negativeTtlMs }: LoadOptions): Payload | undefined {
     // Many loaders say "there is none" so.
-    if (value === undefined) return undefined;
+    if (value === undefined) return negativeTtlMs > 0 ? NONE : undefined;
     try {
       return this.#options.encode(value);
     } catch (error) {

@@ -37,19 +37,18 @@ export interface MemoryTierOptions {
   /** `frozen`: readers share one value, deeply frozen. `copied`: each gets a copy of its own. */
   readonly values: 'frozen' | 'copied';
   readonly serializer?: Serializer | undefined;
-  /** An entry has left: replaced, deleted or evicted. */
-  readonly onGone?: (key: string, entry: MemoryEntry) => void;
 }
 
 /** Values in this process' memory: least recently used out first, bounded by entries and by bytes. */
 export class MemoryTier {
   readonly #options: MemoryTierOptions;
   readonly #entries: LRUCache<string, MemoryEntry>;
+  readonly #tagged = new Map<string, Set<string>>();
   #evictions = 0;
   #sweep: Timer;
 
   constructor(options: MemoryTierOptions) {
-    const { clock, maxEntries, maxBytes, sweepEveryMs, onGone } = options;
+    const { clock, maxEntries, maxBytes, sweepEveryMs } = options;
     this.#options = options;
     // Its own lifetimes are not used: they would ask the clock once more at each read.
     this.#entries = new LRUCache({
@@ -57,7 +56,7 @@ export class MemoryTier {
       maxSize: maxBytes,
       dispose: (entry, key, reason) => {
         if (reason === 'evict') this.#evictions += 1;
-        onGone?.(key, entry);
+        if (entry.tags.length > 0) this.#untag(key, entry.tags);
       },
     });
     this.#sweep = clock.setTimeout(() => this.#onSweep(), sweepEveryMs);
@@ -88,7 +87,18 @@ export class MemoryTier {
   set(key: string, entry: MemoryEntry): void {
     if (entry.expiresAt + entry.keepMs <= this.#options.clock.now()) this.#entries.delete(key);
     // A character of a key takes at most three bytes; most take one, and this is only what it costs.
-    else this.#entries.set(key, entry, { size: ENTRY_BYTES + key.length + entry.bytes });
+    else {
+      this.#entries.set(key, entry, { size: ENTRY_BYTES + key.length + entry.bytes });
+      if (entry.tags.length > 0) this.#tag(key, entry.tags);
+    }
+  }
+
+  /** Deletes what carries a tag and is of an older version. */
+  deleteTagged(tag: string, version: string): void {
+    for (const key of this.#tagged.get(tag) ?? []) {
+      const entry = this.#entries.peek(key);
+      if (entry && entry.version < version) this.#entries.delete(key);
+    }
   }
 
   delete(key: string): void {
@@ -122,6 +132,23 @@ export class MemoryTier {
   close(): void {
     this.#options.clock.clearTimeout(this.#sweep);
     this.#entries.clear();
+  }
+
+  #tag(key: string, tags: readonly string[]): void {
+    // Too large to be kept at all.
+    if (!this.#entries.has(key)) return;
+    for (const tag of tags) {
+      const keys = this.#tagged.get(tag);
+      if (keys) keys.add(key);
+      else this.#tagged.set(tag, new Set([key]));
+    }
+  }
+
+  #untag(key: string, tags: readonly string[]): void {
+    for (const tag of tags) {
+      const keys = this.#tagged.get(tag);
+      if (keys?.delete(key) && keys.size === 0) this.#tagged.delete(tag);
+    }
   }
 
   #onSweep(): void {

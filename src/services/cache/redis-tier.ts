@@ -4,7 +4,7 @@ import type { CallOptions, RedisBackend } from '../../backends/types.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { type Payload, type Stored, decodeStored, encodeStored } from './entry.ts';
-import { EPOCH, VERSIONS, WRITE, runScript } from './scripts.ts';
+import { EPOCH, UNLOCK, VERSIONS, WRITE, runScript } from './scripts.ts';
 import type { VersionClock } from './version.ts';
 
 /**
@@ -115,6 +115,19 @@ export class RedisTier {
   versionsOf(keys: readonly string[], options: CallOptions): Promise<string[]> {
     const names = keys.map((key) => this.#valueKey(key));
     return this.#options.redis.call((client) => runScript(client, VERSIONS, names, []) as Promise<string[]>, options);
+  }
+
+  /** Takes a lock unless another one has it. */
+  lock(key: string, owner: string, lengthMs: number, options: CallOptions): Promise<boolean> {
+    const name = this.#lockKey(key);
+    const work = async (client: Redis): Promise<boolean> => {
+      return (await client.set(name, owner, 'PX', lengthMs, 'NX')) === 'OK';
+    };
+    return this.#options.redis.call(work, options);
+  }
+
+  unlock(key: string, owner: string, options: CallOptions): Promise<unknown> {
+    return this.#options.redis.call((client) => runScript(client, UNLOCK, [this.#lockKey(key)], [owner]), options);
   }
 
   /** One way there and back, by which the connection agrees on time and epoch. */
@@ -255,6 +268,11 @@ export class RedisTier {
     this.#epoch = epoch;
     this.#epochBytes = Buffer.from(epoch);
     this.#options.onEpoch(this.#cleared);
+  }
+
+  /** Not under the prefix of the cache: nobody is to be told of locks. */
+  #lockKey(key: string): string {
+    return `${this.#options.keyPrefix}l:${key}`;
   }
 
   #valueKey(key: string): string {

@@ -49,6 +49,11 @@ for i = 1, #KEYS do
 end
 return versions`);
 
+/** Gives a lock back: KEYS lock; ARGV owner. */
+export const UNLOCK = script(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`);
+
 /**
  * Agrees on the epoch: KEYS epoch, meta; ARGV run id (empty: unknown), greatest epoch that the
  * caller knows, 1 to raise it in any case, version of a clear (empty: none), channel to tell of it, who tells.

@@ -1,19 +1,36 @@
 import { type ErrorCode, RedoubtError } from '../../core/errors.ts';
-import { assertKey, graceMsOf, lifetimeMs } from './check.ts';
+import { assertKey, assertTags, graceMsOf, lifetimeMs } from './check.ts';
 import type { Core, Place } from './core.ts';
 import { type Payload, type Serializer, encodeValue } from './entry.ts';
-import { Loader } from './loader.ts';
+import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
+import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
 import type { Arrival } from './reads.ts';
-import type { CacheSetOptions, GetOrSetOptions, Lookup, NamespaceOptions } from './types.ts';
+import { TAG_LIFE_MS, type Tags } from './tags.ts';
+import type { CacheEntry, CacheSetOptions, CacheSpace, GetOrSetOptions, Lookup, NamespaceOptions } from './types.ts';
 
 const NO_TAGS: readonly string[] = [];
 
+/** What the namespaces share beside the core. */
+export interface Common {
+  readonly core: Core;
+  readonly tags: Tags;
+  readonly gate: LoadGate;
+  readonly lock: LoadLock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
 /** One namespace: its own memory, lifetimes and bounds, on what all of them share. */
-export class Space {
+export class Space implements CacheSpace {
   readonly memory: MemoryTier;
   readonly loader: Loader;
   readonly #core: Core;
+  readonly #tags: Tags;
+  readonly #random: () => number;
+  readonly #options: NamespaceOptions;
+  /** On every value of this namespace, beside its own. */
+  readonly #commonTags: readonly string[];
   /** Before each key of this namespace in Redis, in the journal and in what is told to others. */
   readonly #prefix: string;
   readonly #ttlMs: number;
@@ -21,10 +38,15 @@ export class Space {
   readonly #maxStaleMs: number;
   readonly #serializer: Serializer | undefined;
 
-  constructor(core: Core, prefix: string, options: NamespaceOptions) {
+  /** @param name - empty for the cache itself */
+  constructor({ core, tags, gate, lock, random }: Common, name: string, options: NamespaceOptions) {
     const { config, clock, log } = core;
     this.#core = core;
-    this.#prefix = prefix;
+    this.#tags = tags;
+    this.#random = random;
+    this.#options = options;
+    this.#prefix = name === '' ? '' : `\u0000n\u0000${name}\u0000`;
+    this.#commonTags = name === '' ? NO_TAGS : [tagOf(name)];
     this.#ttlMs = options.ttlMs ?? config.ttlMs;
     this.#graceMs = options.graceMs ?? config.graceMs;
     this.#maxStaleMs = options.maxStaleMs ?? config.maxStaleMs;
@@ -42,6 +64,10 @@ export class Space {
       log,
       memory: this.memory,
       versions: core.versions,
+      gate,
+      lock,
+      fleetKeyOf: (key) => this.fleetKeyOf(key),
+      find: (key) => this.#findEntry(key),
       encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
       store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
     });
@@ -55,7 +81,7 @@ export class Space {
     return { memory: this.memory, key, serialised: (entry) => this.#serialised(entry) };
   }
 
-  get<T>(key: string): Promise<T | undefined> {
+  get<T = unknown>(key: string): Promise<T | undefined> {
     const { standing, clock, counts } = this.#core;
     const entry = this.memory.get(key);
     // The short way: nothing is awaited, made or looked at that a hit does not need.
@@ -70,7 +96,7 @@ export class Space {
     return this.lookup<T>(key).then(valueOf);
   }
 
-  async lookup<T>(key: string): Promise<Lookup<T>> {
+  async lookup<T = unknown>(key: string): Promise<Lookup<T>> {
     this.#assertUsable(key);
     return this.#count(await this.#find<T>(key, 0));
   }
@@ -86,7 +112,10 @@ export class Space {
     const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
     const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#serializer);
     this.loader.drop(key);
-    await this.#store(key, payload, this.#core.versions.next(), true, { ttlMs, graceMs: 0, offline: false });
+    const tags = this.#tagsOf(options.tags, ttlMs);
+    // What knows of the last deletion of its tags is newer than that.
+    if (tags.length > 0 && this.#tags.isVoid(tags, '') === undefined) await this.#learn(tags);
+    await this.#store(key, payload, this.#core.versions.next(), true, { ttlMs, graceMs: 0, offline: false, tags });
   }
 
   async delete(key: string): Promise<boolean> {
@@ -110,12 +139,42 @@ export class Space {
 
   async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = {}): Promise<T> {
     this.#assertUsable(key);
-    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
-    const graceMs = graceMsOf(options.graceMs, this.#graceMs);
-    const found = this.#count(await this.#find<T>(key, graceMs));
-    if (found.status === 'hit' || found.status === 'stale') return found.value;
+    const settings = this.#loadOptions(options);
+    const swrMs = options.staleWhileRevalidateMs ?? 0;
+    const found = this.#count(await this.#find<T>(key, Math.max(settings.graceMs, swrMs)));
+    if (found.status === 'hit') {
+      const { eager } = options;
+      if (eager !== undefined && this.#isDue(key, eager)) this.loader.refresh(key, load, settings);
+      return found.value;
+    }
+    if (found.status === 'stale') return found.value;
     // Redis has just failed to answer: storing does not ask it a second time.
-    return this.loader.run<T>(key, load, { ttlMs, graceMs, offline: found.status === 'unknown' });
+    const load1 = { ...settings, offline: found.status === 'unknown' };
+    const last = swrMs > 0 ? this.loader.last(key, swrMs) : undefined;
+    if (!last) return this.loader.run<T>(key, load, load1);
+    this.loader.refresh(key, load, load1);
+    this.#core.counts.stale += 1;
+    return this.memory.read(last) as T;
+  }
+
+  // Those of one tick go together as they are.
+  getMany<T = unknown>(keys: readonly string[]): Promise<(T | undefined)[]> {
+    return Promise.all(keys.map((key) => this.get<T>(key)));
+  }
+
+  async setMany(entries: Iterable<CacheEntry>, options?: CacheSetOptions): Promise<void> {
+    await Promise.all(Array.from(entries, ([key, value]) => this.set(key, value, options)));
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<number> {
+    const existed = await Promise.all(keys.map((key) => this.delete(key)));
+    return existed.filter(Boolean).length;
+  }
+
+  /** Makes every value of this namespace void. */
+  async clear(): Promise<void> {
+    this.loader.dropAll();
+    for (const tag of this.#commonTags) await this.#tags.delete(tag);
   }
 
   close(): void {
@@ -141,7 +200,7 @@ export class Space {
       const arrival = await core.reads.read(fleetKey);
       // Written here meanwhile, and Redis could not be told.
       if (core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
-      const taken = this.#take(key, fleetKey, arrival, keepMs);
+      const taken = await this.#take(key, fleetKey, arrival, keepMs);
       return taken ? this.#hit<T>(taken, 'redis', core.clock.now()) : { status: 'miss', source: 'redis' };
     } catch (error) {
       // Not logged: the backend has told the detector, and the answer says where it comes from.
@@ -188,10 +247,13 @@ export class Space {
   }
 
   /** Keeps what Redis has just said of a key; `undefined` where it has no value. */
-  #take(key: string, fleetKey: string, arrival: Arrival, keepMs: number): MemoryEntry | undefined {
+  async #take(key: string, fleetKey: string, arrival: Arrival, keepMs: number): Promise<MemoryEntry | undefined> {
     const { clock, versions } = this.#core;
     const { stored, generation } = arrival;
-    const keeps = this.#core.mayKeep(fleetKey, arrival);
+    const isVoid = stored && stored.tags.length > 0 ? this.#tags.isVoid(stored.tags, stored.version) : false;
+    // While a tag is asked for the key may change: then it is read and not kept, and kept the next time.
+    const keeps = isVoid !== undefined && this.#core.mayKeep(fleetKey, arrival);
+    if (isVoid ?? (stored && (await this.#tags.askVoid(stored.tags, stored.version)))) return undefined;
     const known = this.memory.peek(key);
     if (!stored?.payload) {
       if (keeps && known) this.#core.invalidated(this.place(key), known, stored !== undefined);
@@ -226,9 +288,9 @@ export class Space {
     payload: Payload,
     version: string,
     insists: boolean,
-    load: { readonly ttlMs: number; readonly graceMs: number; readonly offline: boolean },
+    load: Pick<LoadOptions, 'ttlMs' | 'graceMs' | 'offline' | 'tags'>,
   ): Promise<void> {
-    const { ttlMs, graceMs, offline } = load;
+    const { ttlMs, graceMs, offline, tags } = load;
     const now = this.#core.clock.now();
     const entry: MemoryEntry = {
       value: UNREAD,
@@ -239,11 +301,54 @@ export class Space {
       writtenAt: now,
       expiresAt: now + ttlMs,
       keepMs: graceMs,
-      tags: NO_TAGS,
+      tags,
       bytes: payload.bytes,
     };
-    const request = { key: this.fleetKeyOf(key), version, payload, tags: NO_TAGS, lifetimeMs: ttlMs, insists };
+    const request = { key: this.fleetKeyOf(key), version, payload, tags, lifetimeMs: ttlMs, insists };
     return this.#core.store(this.place(key), request, entry, offline);
+  }
+
+  /** The value as it is now, for one that waited while another instance loaded it. */
+  async #findEntry(key: string): Promise<MemoryEntry | undefined> {
+    const { status } = await this.#find(key, 0);
+    return status === 'hit' ? this.memory.peek(key) : undefined;
+  }
+
+  #loadOptions(options: GetOrSetOptions): LoadOptions {
+    const { config } = this.#core;
+    const never = Number.POSITIVE_INFINITY;
+    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
+    const swrMs = graceMsOf(options.staleWhileRevalidateMs, 0);
+    const jitter = options.jitter ?? this.#options.jitter ?? config.jitter;
+    return {
+      ttlMs: Math.max(1, Math.ceil(ttlMs * (1 - jitter * this.#random()))),
+      graceMs: Math.max(swrMs, graceMsOf(options.graceMs, this.#graceMs)),
+      offline: false,
+      tags: this.#tagsOf(options.tags, ttlMs),
+      softTimeoutMs: options.softTimeoutMs ?? never,
+      hardTimeoutMs: options.hardTimeoutMs ?? never,
+      negativeTtlMs: options.negativeTtlMs ?? this.#options.negativeTtlMs ?? 0,
+      lockMs: options.lockMs ?? config.lockMs,
+    };
+  }
+
+  #tagsOf(tags: readonly string[] | undefined, ttlMs: number): readonly string[] {
+    if (tags === undefined || tags.length === 0) return this.#commonTags;
+    assertTags(tags, this.#core.config.maxKeyBytes, ttlMs, TAG_LIFE_MS);
+    return [...tags, ...this.#commonTags];
+  }
+
+  async #learn(tags: readonly string[]): Promise<void> {
+    // Without an answer it is as with any other clock that is behind: the deletion may win.
+    await this.#tags.askVoid(tags, '').catch((error: unknown) => this.#core.failed(error));
+  }
+
+  /** Whether so much of the lifetime is over that a new value is worth its while. */
+  #isDue(key: string, share: number): boolean {
+    const entry = this.memory.peek(key);
+    if (!entry) return false;
+    const { writtenAt, expiresAt } = entry;
+    return this.#core.clock.now() >= writtenAt + (expiresAt - writtenAt) * share;
   }
 
   #serialised(entry: MemoryEntry): Payload {
@@ -258,6 +363,9 @@ export class Space {
     return found;
   }
 }
+
+/** The tag that stands for a namespace; no tag of a user's begins so. */
+const tagOf = (name: string): string => `\u0000${name}`;
 
 function valueOf<T>(found: Lookup<T>): T | undefined {
   return found.status === 'hit' || found.status === 'stale' ? found.value : undefined;

@@ -15,11 +15,27 @@ export type Lookup<T = unknown> =
 export interface CacheSetOptions {
   /** Lifetime in milliseconds; default `cache.ttl`, or the namespace's. */
   readonly ttlMs?: number;
+  /** Names by which `deleteByTag` finds it; at most 32. */
+  readonly tags?: readonly string[];
 }
 
 export interface GetOrSetOptions extends CacheSetOptions {
-  /** How long past its lifetime a value may be served while the loader fails; default `cache.grace`. */
+  /** How long past its lifetime a value may be served while the loader fails or is late; default `cache.grace`. */
   readonly graceMs?: number;
+  /** How long past its lifetime a value is served at once, while a new one is loaded; default 0. */
+  readonly staleWhileRevalidateMs?: number;
+  /** Share of the lifetime (0 to 1) after which a hit loads a new value behind the caller's back; default: never. */
+  readonly eager?: number;
+  /** Share of the lifetime (0 to 1) by which it is randomly shortened; default `cache.jitter`. */
+  readonly jitter?: number;
+  /** After which a value within its grace is served, and the load goes on. */
+  readonly softTimeoutMs?: number;
+  /** After which a value within its grace is served, or the call rejects with `ERR_CACHE_LOAD_TIMEOUT`. */
+  readonly hardTimeoutMs?: number;
+  /** Lifetime of a loaded `undefined` or `null`; default 0: `undefined` is not kept, `null` as any other value. */
+  readonly negativeTtlMs?: number;
+  /** How long one instance may load while the others wait for its value; default `cache.lock`, 0: they do not wait. */
+  readonly lockMs?: number;
 }
 
 export interface CacheStats {
@@ -43,8 +59,11 @@ export interface CacheStats {
   readonly journal: number;
 }
 
-/** The cache of `redoubt.cache`: answers through every outage, within `cache.deadline`. */
-export interface Cache {
+/** A key and its value, for `setMany`. */
+export type CacheEntry = readonly [key: string, value: unknown];
+
+/** What the cache and each of its namespaces can do. */
+export interface CacheSpace {
   /**
    * The value, fresh or stale, or `undefined`. A value is what JSON can carry, or a Buffer. Objects are shared and
    * deeply frozen unless `cache.values` is `copied`; a Buffer is always a copy.
@@ -59,8 +78,24 @@ export interface Cache {
   has(key: string): Promise<boolean>;
   /** Reads, or loads once for all concurrent callers and stores. Rejects only as the loader rejects. */
   getOrSet<T>(key: string, load: () => T | Promise<T>, options?: GetOrSetOptions): Promise<T>;
+  /** The values in the order of the keys, read with as few commands as possible. */
+  getMany<T = unknown>(keys: readonly string[]): Promise<(T | undefined)[]>;
+  setMany(entries: Iterable<CacheEntry>, options?: CacheSetOptions): Promise<void>;
+  /** How many of them were there, as far as could be seen. */
+  deleteMany(keys: readonly string[]): Promise<number>;
   /** Forgets every key, here and in Redis, without scanning. */
   clear(): Promise<void>;
+}
+
+/** The cache of `redoubt.cache`: answers through every outage, within `cache.deadline`. */
+export interface Cache extends CacheSpace {
+  /** Makes every value void that carries the tag, in all namespaces and on all instances, also through an outage. */
+  deleteByTag(tag: string): Promise<void>;
+  /**
+   * Keys of their own, with lifetimes, bounds and staleness of their own. The same name gives the same namespace;
+   * its options count the first time.
+   */
+  namespace(name: string, options?: NamespaceOptions): CacheSpace;
   stats(): CacheStats;
 }
 
@@ -72,5 +107,8 @@ export interface NamespaceOptions {
   readonly maxStaleMs?: number;
   readonly maxEntries?: number;
   readonly maxBytes?: number;
+  readonly jitter?: number;
+  readonly negativeTtlMs?: number;
+  /** Its code must be the same on every instance. */
   readonly serializer?: Serializer;
 }

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 
 import type { RedisBackend, RedisLink, RedisLinkOptions } from '../../../src/backends/types.ts';
 import { RedoubtError } from '../../../src/core/errors.ts';
-import { EPOCH, VERSIONS, WRITE, WRITE_ARGUMENTS } from '../../../src/services/cache/scripts.ts';
+import { EPOCH, UNLOCK, VERSIONS, WRITE, WRITE_ARGUMENTS } from '../../../src/services/cache/scripts.ts';
 
 type Argument = string | number | Buffer;
 
@@ -17,6 +17,7 @@ type Argument = string | number | Buffer;
 export class FakeRedis implements RedisBackend {
   readonly values = new Map<string, Buffer>();
   readonly writes: string[] = [];
+  readonly locks = new Map<string, string>();
   engaged = true;
   fail: Error | undefined;
   calls = 0;
@@ -136,12 +137,18 @@ export class FakeRedis implements RedisBackend {
       info: () => Promise.resolve(`# Server\r\nrun_id:${this.runId}\r\n`),
       mgetBuffer: (_epochKey: string, ...keys: string[]) =>
         Promise.resolve([Buffer.from(this.#epoch), ...keys.map((key) => this.values.get(key) ?? null)]),
+      set: (name: string, owner: string) => {
+        if (this.locks.has(name)) return Promise.resolve(null);
+        this.locks.set(name, owner);
+        return Promise.resolve('OK');
+      },
       evalsha: async (sha: string, keyCount: number, ...args: Argument[]) => {
         await this.#frozen;
         const keys = args.slice(0, keyCount).map(String);
         const rest = args.slice(keyCount);
         if (sha === EPOCH.sha) return this.#agree(rest);
         if (sha === VERSIONS.sha) return keys.map((key) => this.#versionOf(key));
+        if (sha === UNLOCK.sha) return this.locks.delete(keys[0] ?? '') ? 1 : 0;
         if (sha === WRITE.sha) return this.#write(keys, rest);
         throw new Error('unknown script');
       },
