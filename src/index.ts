@@ -7,7 +7,18 @@ export { createRedoubt } from './redoubt.ts';
 export type { EventType, MachineEvent } from './runtime/events.ts';
 export { defineExtensions, type Extensions } from './runtime/extensions.ts';
 export type { Machine, MachineDefinition, Machines, MachineStatus, Transition } from './runtime/types.ts';
-export type { Cache, CacheSetOptions, CacheStats, GetOrSetOptions, Lookup } from './services/cache/types.ts';
+export { createKeyvStore, type KeyvStore } from './services/cache/keyv.ts';
+export type {
+  Cache,
+  CacheEntry,
+  CacheSetOptions,
+  CacheSpace,
+  CacheStats,
+  GetOrSetOptions,
+  Lookup,
+  NamespaceOptions,
+  Serializer,
+} from './services/cache/types.ts';
 export type { Health, HealthReport, MachineReport } from './services/health/types.ts';
 export type {
   AddedJob,

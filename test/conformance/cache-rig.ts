@@ -15,6 +15,8 @@ export interface CacheRigOptions {
   readonly database?: string;
   readonly keyPrefix?: string;
   readonly cache?: object;
+  /** Default: none, as long after a recovery. */
+  readonly ramp?: object;
 }
 
 let prefixes = 0;
@@ -42,11 +44,11 @@ export class CacheRig implements AsyncDisposable {
     return rig;
   }
 
-  private constructor({ database, keyPrefix, cache }: CacheRigOptions, hop: Hop) {
+  private constructor({ database, keyPrefix, cache, ramp }: CacheRigOptions, hop: Hop) {
     this.hop = hop;
     this.keyPrefix = keyPrefix ?? `cache${(prefixes += 1)}:`;
     const config = testConfig({
-      redis: { url: hop.url(), keyPrefix: this.keyPrefix, ramp: { start: 10_000 } },
+      redis: { url: hop.url(), keyPrefix: this.keyPrefix, ramp: ramp ?? { start: 10_000 } },
       postgres: { url: database ?? 'none' },
       cache: cache ?? {},
     });

@@ -39,7 +39,8 @@ import { RedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import type { Logger } from '../../observe/log.ts';
 import { assertKey } from './check.ts';
-import { Core, type Place } from './core.ts';
+import type { Place } from './coherence.ts';
+import { Core } from './core.ts';
 import { LoadLock } from './load-lock.ts';
 import { LoadGate } from './loader.ts';
 import type { MemoryTier } from './memory-tier.ts';
@@ -89,11 +90,13 @@ class CacheService implements Cache, Service {
     const core = new Core({
       ...options,
       sql,
-      locate: (fleetKey) => this.#locate(fleetKey),
-      memories: () => this.#memories(),
-      onTag: (fleetKey, version) => {
-        const tag = Tags.of(fleetKey);
-        if (tag !== undefined) this.#tags.dropped(tag, version);
+      layout: {
+        locate: (fleetKey) => this.#locate(fleetKey),
+        memories: () => this.#memories(),
+        onTag: (fleetKey, version) => {
+          const tag = Tags.of(fleetKey);
+          if (tag !== undefined) this.#tags.dropped(tag, version);
+        },
       },
     });
     const { deadlineMs, maxLoads } = config.cache;
@@ -208,12 +211,23 @@ class CacheService implements Cache, Service {
     const notice = this.#notice(mode);
     const { fallbacks, epochs, suspensions, invalidations } = this.#core.counts;
     const { replayed } = this.#core.replayer;
+    const { standing, clock, hotKeys } = this.#core;
     return {
       backend: mode.backend,
       preferred: mode.preferred,
       scope: scopeOf(mode),
       ...(notice ? { notice } : {}),
-      counters: { ...this.stats(), fallbacks, epochs, suspensions, invalidations, replayed },
+      counters: {
+        ...this.stats(),
+        fallbacks,
+        epochs,
+        suspensions,
+        invalidations,
+        replayed,
+        loadsRunning: this.#common.gate.running,
+        staleMs: standing.isLocal && this.#core.shared ? Math.round(clock.now() - standing.heardAt) : 0,
+        hotShare: hotKeys.sharePercent,
+      },
     };
   }
 

@@ -1,41 +1,25 @@
 import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
-import { isRedoubtError } from '../../core/errors.ts';
+import { RedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
+import { Coherence, type Layout, type Place } from './coherence.ts';
 import { Counts } from './counts.ts';
-import type { Payload } from './entry.ts';
+import { isSilence } from './failure.ts';
+import { HotKeys } from './hot-keys.ts';
 import { Journal } from './journal.ts';
-import type { MemoryEntry, MemoryTier } from './memory-tier.ts';
+import type { MemoryEntry } from './memory-tier.ts';
 import { News } from './news.ts';
 import { type Arrival, Reads } from './reads.ts';
 import { RedisTier, type Written } from './redis-tier.ts';
 import { Replayer } from './replayer.ts';
 import { Standing } from './standing.ts';
 import { Tracker } from './tracker.ts';
-import { Verifier } from './verifier.ts';
 import { VersionClock } from './version.ts';
 import { type WriteRequest, Writes } from './writes.ts';
 
-/** A copy that Redis lacks is gone elsewhere, unless both were about to expire: clocks differ by less than this. */
-const EXPIRY_SLACK_MS = 1000;
-
-/** Redis refuses writes and still answers: nobody waits for it in vain. */
-const WRITES_REFUSED: ReadonlySet<unknown> = new Set(['OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'NOPERM']);
-
 /** The embedded PostgreSQL serves one instance: all there is to hear is that its last run died. */
 const ALONE_EVERY_MS = 1000;
-
-/** Later than every version. */
-const LATEST = ':';
-
-/** A place in a namespace's memory. */
-export interface Place {
-  readonly memory: MemoryTier;
-  /** The key within its namespace. */
-  readonly key: string;
-  serialised(entry: MemoryEntry): Payload;
-}
 
 export interface CoreOptions {
   readonly config: Config;
@@ -45,12 +29,7 @@ export interface CoreOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Where a key of the fleet lies in this process; `undefined` where nothing of its namespace does. */
-  readonly locate: (fleetKey: string) => Place | undefined;
-  /** A key has changed, which may be a tag: what carries it and is older than that version is void. */
-  readonly onTag: (fleetKey: string, version: string) => void;
-  /** Every place, for what concerns them all. */
-  readonly memories: () => Iterable<readonly [MemoryTier, (key: string) => string]>;
+  readonly layout: Layout;
 }
 
 /**
@@ -62,6 +41,7 @@ export class Core {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counts = new Counts();
+  readonly hotKeys = new HotKeys();
   readonly standing = new Standing();
   readonly versions: VersionClock;
   readonly journal: Journal;
@@ -71,8 +51,8 @@ export class Core {
   readonly replayer: Replayer;
   readonly tracker: Tracker;
   readonly news: News | undefined;
-  readonly #options: CoreOptions;
-  readonly #verifier: Verifier;
+  readonly coherence: Coherence;
+  readonly #memories: Layout['memories'];
   /** The state of the machine gives the cache Redis. */
   #inUse = false;
   /** Redis is what is wanted: what is written without it has to be told to it. */
@@ -82,10 +62,10 @@ export class Core {
   #overflow = 0;
 
   constructor(options: CoreOptions) {
-    const { config, redis, sql, clock, log, random, locate } = options;
+    const { config, redis, sql, clock, log, random, layout } = options;
     const { deadlineMs, journalMax, compressAbove, hearing, beatMs, leaseMs } = config.cache;
     const { connectTimeoutMs, keyPrefix } = config.redis;
-    this.#options = options;
+    this.#memories = layout.memories;
     this.config = config.cache;
     this.clock = clock;
     this.log = log;
@@ -103,17 +83,26 @@ export class Core {
       channel,
       sender,
       publishes: () => this.tracker.hearing === 'published',
-      onEpoch: (cleared) => this.#onEpoch(cleared),
+      onEpoch: (cleared) => this.coherence.epochMoved(cleared),
       onRunId: (runId) => this.tracker.follow(runId),
     });
     const generation = (): number => this.standing.generation;
     const call = { deadlineMs };
     this.reads = new Reads({ generation, readMany: (keys) => this.redis.readMany(keys, call) });
     this.writes = new Writes((writes) => this.redis.writeMany(writes, call));
-    this.#verifier = new Verifier({
+    this.coherence = new Coherence({
+      ...layout,
       clock,
-      versionsOf: (keys) => this.redis.versionsOf(keys, call),
-      onVersion: (key, version) => this.#onVersion(key, version),
+      counts: this.counts,
+      standing: this.standing,
+      versions: this.versions,
+      journal: this.journal,
+      redis: this.redis,
+      reads: this.reads,
+      writes: this.writes,
+      deadlineMs,
+      carry: (key, version) => this.#carry(key, version),
+      requireEpoch: (cleared) => this.#requireEpoch(cleared),
     });
     this.replayer = new Replayer({
       journal: this.journal,
@@ -122,9 +111,9 @@ export class Core {
       random,
       deadlineMs,
       stepMs: connectTimeoutMs,
-      peek: (key) => this.#peek(key),
-      serialised: (key, entry) => locate(key)?.serialised(entry),
-      onRefused: (key) => this.#forget(key),
+      peek: (key) => this.coherence.peek(key),
+      serialised: (key, entry) => layout.locate(key)?.serialised(entry),
+      onRefused: (key) => this.coherence.forget(key),
       // A deaf PostgreSQL does not keep Redis out of use: others' changes are late then, as they were before.
       before: async () => this.news?.bus.poll().catch(() => undefined),
       onEpoch: async () => this.news?.bury().catch(() => undefined),
@@ -132,7 +121,13 @@ export class Core {
     });
     if (sql && sql.kind !== 'none') {
       const everyMs = sql.kind === 'server' ? config.fleet.busEveryMs : ALONE_EVERY_MS;
-      this.news = new News(this, { sql, clock, sender, everyMs, maxChanges: journalMax });
+      this.news = new News({ clock, versions: this.versions, standing: this.standing }, this.coherence, {
+        sql,
+        clock,
+        sender,
+        everyMs,
+        maxChanges: journalMax,
+      });
     }
     this.tracker = new Tracker({
       redis,
@@ -143,8 +138,8 @@ export class Core {
       hearing,
       beatMs,
       leaseMs,
-      onChanged: (names) => this.#onChanged(names),
-      onDoubt: () => this.#onDoubt(),
+      onChanged: (names) => this.coherence.changed(names),
+      onDoubt: () => this.coherence.doubt(),
       onHeard: (until) => {
         if (!this.standing.isLocal) this.standing.hitsUntil = until;
       },
@@ -177,7 +172,7 @@ export class Core {
     } else {
       this.#suspended = false;
       this.replayer.stop();
-      this.#part(undefined);
+      this.#part(new RedoubtError('ERR_REDIS_UNAVAILABLE'));
     }
   }
 
@@ -201,7 +196,7 @@ export class Core {
       if (!mine || generation !== this.standing.generation || this.journal.has(key)) return;
       entry.generation = generation;
       entry.own = this.tracker.hearing === 'tracking';
-      if (written.touched) this.#verifier.add(key);
+      if (written.touched) this.coherence.verify(key);
     } catch (error) {
       this.failed(error);
       this.#keep(place, key, entry);
@@ -244,44 +239,6 @@ export class Core {
     this.#replayLater();
   }
 
-  /** Another instance has changed a key. @param apart - Redis does not have the change */
-  heard(key: string, version: string, apart: boolean): void {
-    this.versions.observe(version);
-    this.reads.drop(key);
-    const place = this.#options.locate(key);
-    const entry = place?.memory.peek(place.key);
-    if (entry && entry.version >= version) return;
-    if (entry) place?.memory.delete(place.key);
-    this.#options.onTag(key, version);
-    this.counts.invalidations += 1;
-    if (!apart) return this.journal.settle(key, version);
-    if (!this.#wanted) return;
-    if (!this.journal.put(key, { version, until: 0, carried: true })) this.replayer.requireEpoch('');
-    this.#replayLater();
-  }
-
-  /** Other instances may have changed any key, up to that version. @param apart - Redis does not have the changes */
-  heardAll(version: string, apart: boolean, cleared: boolean): void {
-    this.#onDoubt();
-    this.forgetCopies(version);
-    if (!apart || !this.#wanted) return;
-    this.replayer.requireEpoch(cleared ? version : '');
-    this.#replayLater();
-  }
-
-  /** Leaves nothing in memory but this instance's own writes that Redis lacks, and of these none before a version. */
-  forgetCopies(before: string): void {
-    for (const [key, note] of this.journal.entries()) {
-      if (note.version < before) this.journal.settle(key, note.version);
-    }
-    for (const [memory, fleetKeyOf] of this.#options.memories()) {
-      for (const [key] of memory.entries()) {
-        const fleetKey = fleetKeyOf(key);
-        if (!this.journal.has(fleetKey) && !this.writes.has(fleetKey)) memory.delete(key);
-      }
-    }
-  }
-
   /** A call has failed: without an answer nobody else is to wait for one. */
   failed(error: unknown): void {
     this.counts.fallbacks += 1;
@@ -295,7 +252,7 @@ export class Core {
   async clear(): Promise<void> {
     const version = this.versions.next();
     const { asksRedis } = this;
-    for (const [memory] of this.#options.memories()) memory.clear();
+    for (const [memory] of this.#memories()) memory.clear();
     this.journal.clear();
     this.reads.dropAll();
     this.writes.dropAll();
@@ -319,23 +276,11 @@ export class Core {
     return fresh && !this.writes.has(key) && !this.journal.has(key);
   }
 
-  /**
-   * What memory has of a key is no longer so.
-   *
-   * @param deleted - it is known to have been deleted; else it may just have expired
-   */
-  invalidated(place: Place, entry: MemoryEntry, deleted: boolean): void {
-    this.counts.invalidations += 1;
-    // What merely expires in Redis stays, for a loader that fails.
-    if (deleted || entry.expiresAt - this.clock.now() > EXPIRY_SLACK_MS) place.memory.delete(place.key);
-    else entry.generation = 0;
-  }
-
   async close(signal: AbortSignal): Promise<void> {
     this.#closed = true;
     this.replayer.stop();
     this.tracker.close();
-    this.#verifier.close();
+    this.coherence.close();
     const { size } = this.journal;
     if (this.redis.engaged && this.replayer.isBehind) {
       await this.replayer.run(signal).catch((error: unknown) => {
@@ -379,69 +324,19 @@ export class Core {
     this.standing.hitsUntil = this.tracker.heardUntil;
   }
 
+  #carry(key: string, version: string): void {
+    if (!this.#wanted) return;
+    if (!this.journal.put(key, { version, until: 0, carried: true })) this.replayer.requireEpoch('');
+    this.#replayLater();
+  }
+
+  #requireEpoch(cleared: string): void {
+    if (!this.#wanted) return;
+    this.replayer.requireEpoch(cleared);
+    this.#replayLater();
+  }
+
   #replayLater(): void {
     if (this.#inUse && !this.#closed) this.replayer.schedule();
   }
-
-  #peek(key: string): MemoryEntry | undefined {
-    const place = this.#options.locate(key);
-    return place?.memory.peek(place.key);
-  }
-
-  #forget(key: string): void {
-    const place = this.#options.locate(key);
-    place?.memory.delete(place.key);
-  }
-
-  #onChanged(redisKeys: readonly string[]): void {
-    for (const name of redisKeys) {
-      const key = this.redis.keyOf(name);
-      if (key === 'epoch') this.#onDoubt();
-      else if (key !== undefined) this.#invalidate(key);
-    }
-  }
-
-  #invalidate(key: string): void {
-    this.reads.drop(key);
-    // Which version the tag has now is not known; whatever carries it has to be read again.
-    this.#options.onTag(key, LATEST);
-    if (this.writes.touch(key) || this.journal.has(key)) return;
-    const place = this.#options.locate(key);
-    const entry = place?.memory.peek(place.key);
-    if (!place || !entry) return;
-    if (entry.own) return this.#verifier.add(key);
-    this.invalidated(place, entry, false);
-  }
-
-  #onVersion(key: string, version: string | undefined): void {
-    const place = this.#options.locate(key);
-    const entry = place?.memory.peek(place.key);
-    if (!place || !entry || this.writes.has(key) || this.journal.has(key)) return;
-    if (version !== undefined && entry.version !== version) return place.memory.delete(place.key);
-    entry.own = false;
-    // Redis could not be asked: good for a copy, and no more.
-    if (version === undefined && !this.standing.isLocal) entry.generation = 0;
-  }
-
-  #onDoubt(): void {
-    this.standing.doubt();
-    this.reads.dropAll();
-  }
-
-  /** Every key in Redis is void: so are the copies of them, and our own writes from before the last clear(). */
-  #onEpoch(cleared: string): void {
-    this.counts.epochs += 1;
-    this.#onDoubt();
-    this.forgetCopies(cleared);
-  }
-}
-
-/** Whether Redis did not answer at all. A late answer of our own blocked loop, a full ramp or a refusal is none of that. */
-function isSilence(error: unknown): boolean {
-  if (isRedoubtError(error, 'ERR_DEADLINE')) return error.details['late'] !== true;
-  return (
-    isRedoubtError(error, 'ERR_REDIS_UNAVAILABLE') &&
-    error.details['reason'] !== 'EPOCH_MOVING' &&
-    !WRITES_REFUSED.has(error.details['reason'])
-  );
 }

@@ -204,5 +204,5 @@ export class Loader {
 /** An entry that lies in no memory: what was loaded, for those who waited for it. */
 function detached(payload: Payload): MemoryEntry {
   const none = { version: '', generation: 0, own: false, writtenAt: 0, expiresAt: 0, keepMs: 0, tags: [] };
-  return { ...none, value: UNREAD, payload, bytes: payload.bytes };
+  return { ...none, value: UNREAD, answer: undefined, payload, bytes: payload.bytes };
 }

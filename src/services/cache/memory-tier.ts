@@ -13,6 +13,8 @@ const ENTRY_BYTES = 256;
 export interface MemoryEntry {
   /** The value as readers share it, or `UNREAD`: then `payload` has it. */
   value: unknown;
+  /** The value as every reader that awaits it gets it, made once; `undefined` while it is unread or copied. */
+  answer: Promise<unknown> | undefined;
   /** Serialised; let go of when the value is shared, since it can be made again. */
   payload: Payload | undefined;
   version: string;
@@ -117,6 +119,7 @@ export class MemoryTier {
       deepFreeze(value);
     }
     entry.value = value;
+    entry.answer = Promise.resolve(value);
     entry.payload = undefined;
     return value;
   }

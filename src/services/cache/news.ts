@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { Bus, type BusListeners, type BusOptions, type Change, type Everything } from '../../fleet/bus.ts';
+import type { Coherence } from './coherence.ts';
 import type { Standing } from './standing.ts';
 import type { VersionClock } from './version.ts';
 
@@ -7,14 +8,11 @@ import type { VersionClock } from './version.ts';
 const RECENT_MS = 2000;
 const RECENT_MAX = 5000;
 
-/** What news change; core.ts says what each does. */
+/** What news need of this instance. */
 export interface NewsHost {
   readonly clock: Clock;
   readonly versions: VersionClock;
   readonly standing: Standing;
-  heard(key: string, version: string, apart: boolean): void;
-  heardAll(version: string, apart: boolean, cleared: boolean): void;
-  forgetCopies(before: string): void;
 }
 
 /**
@@ -26,6 +24,7 @@ export interface NewsHost {
 export class News implements BusListeners {
   readonly bus: Bus;
   readonly #host: NewsHost;
+  readonly #coherence: Coherence;
   /** Changes of the last moments, in two halves of which the older one is let go of. */
   #recent = new Map<string, string>();
   #before = new Map<string, string>();
@@ -33,8 +32,9 @@ export class News implements BusListeners {
   #recentLost = false;
   readonly #dead = new Set<string>();
 
-  constructor(host: NewsHost, options: Omit<BusOptions, 'listeners'>) {
+  constructor(host: NewsHost, coherence: Coherence, options: Omit<BusOptions, 'listeners'>) {
     this.#host = host;
+    this.#coherence = coherence;
     this.bus = new Bus({ ...options, listeners: this });
   }
 
@@ -72,22 +72,22 @@ export class News implements BusListeners {
   }
 
   onChanges(changes: readonly Change[]): void {
-    for (const { key, version, kind } of changes) this.#host.heard(key, version, kind === 'apart');
+    for (const { key, version, kind } of changes) this.#coherence.heard(key, version, kind === 'apart');
   }
 
   onAll({ kind, version, cleared }: Everything): void {
-    this.#host.heardAll(version, kind === 'apart', cleared);
+    this.#coherence.heardAll(version, kind === 'apart', cleared);
   }
 
   onGap(): void {
     // With Redis in use, what was missed here was heard of there.
-    if (this.#host.standing.isLocal) this.#host.forgetCopies('');
+    if (this.#host.standing.isLocal) this.#coherence.forgetCopies('');
   }
 
   onDied(sender: string): void {
     if (this.#dead.has(sender)) return;
     this.#dead.add(sender);
-    this.#host.heardAll('', true, false);
+    this.#coherence.heardAll('', true, false);
   }
 
   onApart(): void {

@@ -94,9 +94,9 @@ export class RedisTier {
     return this.#options.redis.engaged;
   }
 
-  /** What Redis' key means: a key of the present epoch, the epoch itself, or nothing to us. */
-  keyOf(redisKey: string): string | 'epoch' | undefined {
-    if (redisKey === this.#epochKey) return 'epoch';
+  /** What Redis' key means: a key of the present epoch, empty for the epoch itself, or nothing to us. */
+  keyOf(redisKey: string): string | undefined {
+    if (redisKey === this.#epochKey) return '';
     const prefix = `${this.#prefix}${this.#epoch}:`;
     return redisKey.startsWith(prefix) ? redisKey.slice(prefix.length) : undefined;
   }

@@ -1,7 +1,11 @@
 import { type ErrorCode, RedoubtError } from '../../core/errors.ts';
+import type { Counts } from './counts.ts';
+import type { Standing } from './standing.ts';
 import { assertKey, assertTags, graceMsOf, lifetimeMs } from './check.ts';
-import type { Core, Place } from './core.ts';
+import type { Place } from './coherence.ts';
+import type { Core } from './core.ts';
 import { type Payload, type Serializer, encodeValue } from './entry.ts';
+import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
 import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
@@ -26,6 +30,9 @@ export class Space implements CacheSpace {
   readonly memory: MemoryTier;
   readonly loader: Loader;
   readonly #core: Core;
+  readonly #standing: Standing;
+  readonly #counts: Counts;
+  readonly #now: () => number;
   readonly #tags: Tags;
   readonly #random: () => number;
   readonly #options: NamespaceOptions;
@@ -42,6 +49,9 @@ export class Space implements CacheSpace {
   constructor({ core, tags, gate, lock, random }: Common, name: string, options: NamespaceOptions) {
     const { config, clock, log } = core;
     this.#core = core;
+    this.#standing = core.standing;
+    this.#counts = core.counts;
+    this.#now = () => clock.now();
     this.#tags = tags;
     this.#random = random;
     this.#options = options;
@@ -82,18 +92,22 @@ export class Space implements CacheSpace {
   }
 
   get<T = unknown>(key: string): Promise<T | undefined> {
-    const { standing, clock, counts } = this.#core;
     const entry = this.memory.get(key);
     // The short way: nothing is awaited, made or looked at that a hit does not need.
-    if (entry !== undefined && entry.value !== UNREAD && entry.generation === standing.generation) {
-      const now = clock.now();
-      if (now < entry.expiresAt && now < standing.hitsUntil) {
-        if (standing.isLocal) counts.memoryHits += 1;
-        else counts.l1Hits += 1;
-        return Promise.resolve(entry.value as T);
+    if (entry !== undefined && entry.answer !== undefined && entry.generation === this.#standing.generation) {
+      const now = this.#now();
+      if (now < entry.expiresAt && now < this.#standing.hitsUntil) {
+        this.#quickHit(key);
+        return entry.answer as Promise<T>;
       }
     }
     return this.lookup<T>(key).then(valueOf);
+  }
+
+  #quickHit(key: string): void {
+    const counts = this.#counts;
+    const hits = this.#standing.isLocal ? (counts.memoryHits += 1) : (counts.l1Hits += 1);
+    if ((hits & (SAMPLE_EVERY - 1)) === 0) this.#core.hotKeys.add(key);
   }
 
   async lookup<T = unknown>(key: string): Promise<Lookup<T>> {
@@ -256,7 +270,7 @@ export class Space implements CacheSpace {
     if (isVoid ?? (stored && (await this.#tags.askVoid(stored.tags, stored.version)))) return undefined;
     const known = this.memory.peek(key);
     if (!stored?.payload) {
-      if (keeps && known) this.#core.invalidated(this.place(key), known, stored !== undefined);
+      if (keeps && known) this.#core.coherence.invalidated(this.place(key), known, stored !== undefined);
       return undefined;
     }
     // What a getOrSet() has kept for its grace, a mere get() does not cut short.
@@ -269,6 +283,7 @@ export class Space implements CacheSpace {
     const redisNow = versions.redisNow();
     const entry: MemoryEntry = {
       value: UNREAD,
+      answer: undefined,
       payload,
       version,
       generation,
@@ -294,6 +309,7 @@ export class Space implements CacheSpace {
     const now = this.#core.clock.now();
     const entry: MemoryEntry = {
       value: UNREAD,
+      answer: undefined,
       payload,
       version,
       generation: 0,

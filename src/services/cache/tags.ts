@@ -1,4 +1,5 @@
-import type { Core, Place } from './core.ts';
+import type { Place } from './coherence.ts';
+import type { Core } from './core.ts';
 import { encodeValue } from './entry.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
 
@@ -106,5 +107,15 @@ export class Tags {
 
 function entryOf(version: string): MemoryEntry {
   const times = { writtenAt: 0, expiresAt: 0, keepMs: 0 };
-  return { value: UNREAD, payload: MARK, version, generation: 0, own: false, ...times, tags: [], bytes: 8 };
+  return {
+    value: UNREAD,
+    answer: undefined,
+    payload: MARK,
+    version,
+    generation: 0,
+    own: false,
+    ...times,
+    tags: [],
+    bytes: 8,
+  };
 }

@@ -23,7 +23,7 @@ interface Job {
 }
 
 /** Keys and bytes in one script: it holds Redis up for as long as it runs. */
-const BOUNDS = { maxItems: 128, maxBytes: 1_048_576 };
+const BOUNDS = { maxItems: 32, maxBytes: 1_048_576 };
 
 /** The writes on their way: those of one tick go together, in the order in which they were called. */
 export class Writes {
