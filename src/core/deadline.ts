@@ -9,6 +9,9 @@ export interface DeadlineOptions {
   readonly operation?: string;
 }
 
+/** A timer that fires this late gives the poll phase a chance first. */
+const YIELD_MS = 5;
+
 /** A timer that fires this late says that our own event loop was blocked, not that the peer was slow. */
 export const LATE_TIMER_MS = 50;
 
@@ -39,8 +42,9 @@ export function withDeadline<T>(work: Promise<T>, ms: number, options: DeadlineO
     const expire = (late: boolean): void =>
       settle(() => reject(new RedoubtError('ERR_DEADLINE', { operation, deadlineMs: ms, late })));
     const timer = clock.setTimeout(() => {
-      if (clock.now() - due < LATE_TIMER_MS) return expire(false);
-      setImmediate(() => setImmediate(() => expire(true)));
+      const lateMs = clock.now() - due;
+      if (lateMs < YIELD_MS) return expire(false);
+      setImmediate(() => setImmediate(() => expire(lateMs >= LATE_TIMER_MS)));
     }, ms);
     work.then(
       (value) => settle(() => resolve(value)),

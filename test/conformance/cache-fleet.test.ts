@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -277,6 +280,31 @@ describe('a fleet of caches of which one has lost PostgreSQL', () => {
     await becomes(b, 'k', undefined);
     await a.postgresBack();
     expect(await a.cache.get('k')).toBeUndefined();
+  });
+});
+
+describe('one instance on the embedded PostgreSQL', () => {
+  it('fault 49: makes up at its next start for having died without Redis', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'redoubt-bus-'));
+    try {
+      const options: CacheRigOptions = { redis, database: `pglite:${dir}` };
+      const first = await CacheRig.start(options);
+      await first.cache.set('deleted', 'v1');
+      first.redisLost();
+      await delay(200);
+      await first.cache.delete('deleted');
+      await first.kill();
+      await first[Symbol.asyncDispose]();
+      // Its listing has to run out first.
+      await delay(3_000);
+      await using second = await CacheRig.start({ ...options, keyPrefix: first.keyPrefix });
+      expect(await second.cache.get('deleted')).toBeUndefined();
+      await second.cache.set('goes on', 1);
+      await delay(1_500);
+      expect(await second.cache.get('goes on')).toBe(1);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 

@@ -5,6 +5,7 @@ import type { Service } from '../../src/core/mode.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { createCache } from '../../src/services/cache/cache.ts';
 import type { Cache } from '../../src/services/cache/types.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Hop, startHop } from '../support/hop.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { modeOf, testBackend, testConfig } from '../support/service-rig.ts';
@@ -73,6 +74,8 @@ export class CacheRig implements AsyncDisposable {
   }
 
   async postgresBack(): Promise<void> {
+    // The embedded one takes seconds to start, and its first probe is what starts it.
+    await eventually(async () => void (await this.sql.probe(AbortSignal.timeout(1_000))), { withinMs: 30_000 });
     const signal = AbortSignal.timeout(5_000);
     await this.sql.engage(signal);
     await this.cache.reconcile('postgres', signal);

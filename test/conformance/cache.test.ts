@@ -442,7 +442,7 @@ describe.each(['set', 'delete'] as const)('a late write and a newer %s', (newer)
     server.freeze();
     const startedAt = performance.now();
     await Promise.all(HUNDRED.map((key) => a.cache.set(key, 'old')));
-    expect(performance.now() - startedAt).toBeGreaterThan(70);
+    expect(performance.now() - startedAt).toBeGreaterThan(45);
     a.lose();
     await Promise.all([write(a.cache), Promise.all(HUNDRED.map((key) => b.cache.get(key)))]);
     expect(await Promise.all(HUNDRED.map((key) => a.cache.get(key)))).toEqual(expected);
@@ -472,7 +472,7 @@ describe('memory fallback on a real outage', () => {
       expect(await a.cache.lookup('copy')).toMatchObject({ status: 'stale', value: 'old' });
       expect(await a.cache.lookup('k')).toMatchObject({ status: 'hit', value: 'new', source: 'memory' });
       expect(await a.cache.getOrSet('cold', () => 'loaded')).toBe('loaded');
-      // One wait of 100 ms, for all of them.
+      // One wait of the deadline, for all of them.
       expect(performance.now() - startedAt).toBeLessThan(1000);
     } finally {
       server.thaw();

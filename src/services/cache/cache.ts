@@ -56,6 +56,7 @@ import type {
   Lookup,
   NamespaceOptions,
 } from './types.ts';
+import { Writer } from './writer.ts';
 
 export interface CacheOptions {
   readonly config: Config;
@@ -103,8 +104,9 @@ class CacheService implements Cache, Service {
     const asksRedis = (): boolean => core.asksRedis;
     const lock = new LoadLock({ clock, redis: core.redis, sql, owner: core.versions.next(), asksRedis, deadlineMs });
     this.#core = core;
-    this.#tags = new Tags(core, () => this.#allSpaces().map(({ memory }) => memory));
-    this.#common = { core, tags: this.#tags, gate: new LoadGate(maxLoads), lock, random };
+    const writer = new Writer(core);
+    this.#tags = new Tags(core, writer, () => this.#allSpaces().map(({ memory }) => memory));
+    this.#common = { core, writer, tags: this.#tags, gate: new LoadGate(maxLoads), lock, random };
     this.#main = new Space(this.#common, '', {});
   }
 

@@ -3,20 +3,19 @@ import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
-import { Coherence, type Layout, type Place } from './coherence.ts';
+import { Coherence, type Layout } from './coherence.ts';
 import { Counts } from './counts.ts';
 import { isSilence } from './failure.ts';
 import { HotKeys } from './hot-keys.ts';
 import { Journal } from './journal.ts';
-import type { MemoryEntry } from './memory-tier.ts';
 import { News } from './news.ts';
 import { type Arrival, Reads } from './reads.ts';
-import { RedisTier, type Written } from './redis-tier.ts';
+import { RedisTier } from './redis-tier.ts';
 import { Replayer } from './replayer.ts';
 import { Standing } from './standing.ts';
 import { Tracker } from './tracker.ts';
 import { VersionClock } from './version.ts';
-import { type WriteRequest, Writes } from './writes.ts';
+import { Writes } from './writes.ts';
 
 /** The embedded PostgreSQL serves one instance: all there is to hear is that its last run died. */
 const ALONE_EVERY_MS = 1000;
@@ -59,7 +58,6 @@ export class Core {
   #wanted = false;
   #suspended = false;
   #closed = false;
-  #overflow = 0;
 
   constructor(options: CoreOptions) {
     const { config, redis, sql, clock, log, random, layout } = options;
@@ -176,69 +174,6 @@ export class Core {
     }
   }
 
-  /** Puts a value where it belongs; an outage never throws. */
-  async store(place: Place, request: WriteRequest, entry: MemoryEntry, offline: boolean): Promise<void> {
-    if (this.#closed) return;
-    this.counts.sets += 1;
-    const { key } = request;
-    this.reads.drop(key);
-    place.memory.set(place.key, entry);
-    if (offline || !this.asksRedis) return this.#keep(place, key, entry);
-    const { generation } = this.standing;
-    try {
-      const written = await this.writes.write(request);
-      const mine = place.memory.peek(place.key) === entry;
-      if (!written.applied) return mine ? place.memory.delete(place.key) : undefined;
-      entry.version = written.version;
-      this.journal.settle(key, written.version);
-      this.news?.shared(key, written.version);
-      // Another instance without Redis has written something newer meanwhile.
-      if (!mine || generation !== this.standing.generation || this.journal.has(key)) return;
-      entry.generation = generation;
-      entry.own = this.tracker.hearing === 'tracking';
-      if (written.touched) this.coherence.verify(key);
-    } catch (error) {
-      this.failed(error);
-      this.#keep(place, key, entry);
-    }
-  }
-
-  /** Deletes a key. @returns whether Redis had it; `undefined` where it could not be asked */
-  async remove(place: Place, request: WriteRequest): Promise<boolean | undefined> {
-    const { key, version } = request;
-    this.counts.deletes += 1;
-    this.reads.drop(key);
-    place.memory.delete(place.key);
-    if (!this.asksRedis) return this.note(key, version, 0);
-    try {
-      const written: Written = await this.writes.write(request);
-      if (!written.applied) return false;
-      this.journal.settle(key, written.version);
-      this.news?.shared(key, written.version);
-      return written.existed;
-    } catch (error) {
-      this.failed(error);
-      return this.note(key, version, 0);
-    }
-  }
-
-  /**
-   * Notes for Redis what it may not have.
-   *
-   * @param until - when the value's lifetime ends, 0 for a delete
-   */
-  note(key: string, version: string, until: number): undefined {
-    if (!this.#wanted) return;
-    this.news?.apart(key, version);
-    if (!this.journal.put(key, { version, until, carried: false })) {
-      this.replayer.requireEpoch('');
-      this.#overflow += 1;
-      // Each of the others has as many of them to let go of.
-      if (this.#overflow % this.config.journalMax === 1) this.news?.overflowed(version);
-    }
-    this.#replayLater();
-  }
-
   /** A call has failed: without an answer nobody else is to wait for one. */
   failed(error: unknown): void {
     this.counts.fallbacks += 1;
@@ -246,7 +181,7 @@ export class Core {
     this.#suspended = true;
     this.counts.suspensions += 1;
     this.#part(error);
-    this.#replayLater();
+    this.replayLater();
   }
 
   async clear(): Promise<void> {
@@ -268,7 +203,7 @@ export class Core {
     }
     this.news?.cleared(version, 'apart');
     this.replayer.requireEpoch(version);
-    this.#replayLater();
+    this.replayLater();
   }
 
   /** Whether an answer of Redis may be kept in memory. */
@@ -294,19 +229,6 @@ export class Core {
     this.journal.clear();
   }
 
-  #keep(place: Place, key: string, entry: MemoryEntry): void {
-    const noted = this.journal.get(key);
-    if (noted && noted.version > entry.version) {
-      // Another instance has told of something newer meanwhile.
-      if (place.memory.peek(place.key) === entry) place.memory.delete(place.key);
-      return;
-    }
-    const known = place.memory.peek(place.key);
-    if (!known) place.memory.set(place.key, entry);
-    if (!known || known === entry) entry.generation = this.standing.isLocal ? this.standing.generation : 0;
-    this.note(key, entry.version, entry.expiresAt);
-  }
-
   #part(reason: unknown): void {
     if (!this.standing.isLocal && this.#wanted) this.news?.bus.setApart(true);
     this.standing.part(this.clock.now());
@@ -327,16 +249,17 @@ export class Core {
   #carry(key: string, version: string): void {
     if (!this.#wanted) return;
     if (!this.journal.put(key, { version, until: 0, carried: true })) this.replayer.requireEpoch('');
-    this.#replayLater();
+    this.replayLater();
   }
 
   #requireEpoch(cleared: string): void {
     if (!this.#wanted) return;
     this.replayer.requireEpoch(cleared);
-    this.#replayLater();
+    this.replayLater();
   }
 
-  #replayLater(): void {
+  /** Brings Redis up to date soon, where it is in use. */
+  replayLater(): void {
     if (this.#inUse && !this.#closed) this.replayer.schedule();
   }
 }

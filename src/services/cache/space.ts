@@ -1,23 +1,25 @@
-import { type ErrorCode, RedoubtError } from '../../core/errors.ts';
-import type { Counts } from './counts.ts';
-import type { Standing } from './standing.ts';
+import { RedoubtError } from '../../core/errors.ts';
 import { assertKey, assertTags, graceMsOf, lifetimeMs } from './check.ts';
 import type { Place } from './coherence.ts';
 import type { Core } from './core.ts';
+import type { Counts } from './counts.ts';
 import { type Payload, type Serializer, encodeValue } from './entry.ts';
 import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
 import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
-import type { Arrival } from './reads.ts';
+import { Reader } from './reader.ts';
+import type { Standing } from './standing.ts';
 import { TAG_LIFE_MS, type Tags } from './tags.ts';
 import type { CacheEntry, CacheSetOptions, CacheSpace, GetOrSetOptions, Lookup, NamespaceOptions } from './types.ts';
+import type { Writer } from './writer.ts';
 
 const NO_TAGS: readonly string[] = [];
 
 /** What the namespaces share beside the core. */
 export interface Common {
   readonly core: Core;
+  readonly writer: Writer;
   readonly tags: Tags;
   readonly gate: LoadGate;
   readonly lock: LoadLock;
@@ -30,6 +32,8 @@ export class Space implements CacheSpace {
   readonly memory: MemoryTier;
   readonly loader: Loader;
   readonly #core: Core;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
   readonly #standing: Standing;
   readonly #counts: Counts;
   readonly #now: () => number;
@@ -42,13 +46,13 @@ export class Space implements CacheSpace {
   readonly #prefix: string;
   readonly #ttlMs: number;
   readonly #graceMs: number;
-  readonly #maxStaleMs: number;
   readonly #serializer: Serializer | undefined;
 
   /** @param name - empty for the cache itself */
-  constructor({ core, tags, gate, lock, random }: Common, name: string, options: NamespaceOptions) {
+  constructor({ core, writer, tags, gate, lock, random }: Common, name: string, options: NamespaceOptions) {
     const { config, clock, log } = core;
     this.#core = core;
+    this.#writer = writer;
     this.#standing = core.standing;
     this.#counts = core.counts;
     this.#now = () => clock.now();
@@ -59,7 +63,6 @@ export class Space implements CacheSpace {
     this.#commonTags = name === '' ? NO_TAGS : [tagOf(name)];
     this.#ttlMs = options.ttlMs ?? config.ttlMs;
     this.#graceMs = options.graceMs ?? config.graceMs;
-    this.#maxStaleMs = options.maxStaleMs ?? config.maxStaleMs;
     this.#serializer = options.serializer;
     this.memory = new MemoryTier({
       clock,
@@ -69,6 +72,15 @@ export class Space implements CacheSpace {
       values: config.values,
       serializer: options.serializer,
     });
+    this.#reader = new Reader({
+      core,
+      tags,
+      memory: this.memory,
+      graceMs: this.#graceMs,
+      maxStaleMs: options.maxStaleMs ?? config.maxStaleMs,
+      fleetKeyOf: (key) => this.fleetKeyOf(key),
+      place: (key) => this.place(key),
+    });
     this.loader = new Loader({
       clock,
       log,
@@ -77,7 +89,7 @@ export class Space implements CacheSpace {
       gate,
       lock,
       fleetKeyOf: (key) => this.fleetKeyOf(key),
-      find: (key) => this.#findEntry(key),
+      find: (key) => this.#reader.findEntry(key),
       encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
       store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
     });
@@ -104,20 +116,14 @@ export class Space implements CacheSpace {
     return this.lookup<T>(key).then(valueOf);
   }
 
-  #quickHit(key: string): void {
-    const counts = this.#counts;
-    const hits = this.#standing.isLocal ? (counts.memoryHits += 1) : (counts.l1Hits += 1);
-    if ((hits & (SAMPLE_EVERY - 1)) === 0) this.#core.hotKeys.add(key);
-  }
-
   async lookup<T = unknown>(key: string): Promise<Lookup<T>> {
     this.#assertUsable(key);
-    return this.#count(await this.#find<T>(key, 0));
+    return this.#count(await this.#reader.find<T>(key, 0));
   }
 
   async has(key: string): Promise<boolean> {
     this.#assertUsable(key);
-    const { status } = await this.#find(key, 0);
+    const { status } = await this.#reader.find(key, 0);
     return status === 'hit' || status === 'stale';
   }
 
@@ -140,7 +146,7 @@ export class Space implements CacheSpace {
     const wasHere = known !== undefined && known.expiresAt > core.clock.now();
     const wasNoted = core.journal.has(fleetKey);
     this.loader.drop(key);
-    const existed = await core.remove(this.place(key), {
+    const existed = await this.#writer.remove(this.place(key), {
       key: fleetKey,
       version: core.versions.next(),
       payload: undefined,
@@ -155,7 +161,7 @@ export class Space implements CacheSpace {
     this.#assertUsable(key);
     const settings = this.#loadOptions(options);
     const swrMs = options.staleWhileRevalidateMs ?? 0;
-    const found = this.#count(await this.#find<T>(key, Math.max(settings.graceMs, swrMs)));
+    const found = this.#count(await this.#reader.find<T>(key, Math.max(settings.graceMs, swrMs)));
     if (found.status === 'hit') {
       const { eager } = options;
       if (eager !== undefined && this.#isDue(key, eager)) this.loader.refresh(key, load, settings);
@@ -195,107 +201,15 @@ export class Space implements CacheSpace {
     this.memory.close();
   }
 
+  #quickHit(key: string): void {
+    const counts = this.#counts;
+    const hits = this.#standing.isLocal ? (counts.memoryHits += 1) : (counts.l1Hits += 1);
+    if ((hits & (SAMPLE_EVERY - 1)) === 0) this.#core.hotKeys.add(key);
+  }
+
   #assertUsable(key: unknown): void {
     if (this.#core.closed) throw new RedoubtError('ERR_CLOSED');
     assertKey(key, this.#core.config.maxKeyBytes);
-  }
-
-  async #find<T>(key: string, keepMs: number): Promise<Lookup<T>> {
-    const core = this.#core;
-    const { standing } = core;
-    const now = core.clock.now();
-    const entry = this.memory.get(key);
-    if (entry?.generation === standing.generation && now < entry.expiresAt && now < standing.hitsUntil) {
-      return this.#hit<T>(entry, standing.isLocal ? 'memory' : 'l1', now);
-    }
-    const fleetKey = this.fleetKeyOf(key);
-    if (!core.asksRedis || core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
-    try {
-      const arrival = await core.reads.read(fleetKey);
-      // Written here meanwhile, and Redis could not be told.
-      if (core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
-      const taken = await this.#take(key, fleetKey, arrival, keepMs);
-      return taken ? this.#hit<T>(taken, 'redis', core.clock.now()) : { status: 'miss', source: 'redis' };
-    } catch (error) {
-      // Not logged: the backend has told the detector, and the answer says where it comes from.
-      core.failed(error);
-      return this.#findHere(key, fleetKey, error instanceof RedoubtError ? error.code : 'ERR_REDIS_REPLY');
-    }
-  }
-
-  /** What this instance can say without Redis: its own writes for certain, copies of Redis' values as stale. */
-  #findHere<T>(key: string, fleetKey: string, reason: ErrorCode): Lookup<T> {
-    const { clock, journal, replayer, standing, shared } = this.#core;
-    const now = clock.now();
-    const note = journal.get(fleetKey);
-    const entry = this.memory.get(key);
-    const known = entry !== undefined && !(note && entry.version < note.version);
-    const vouched = known && (note !== undefined || (standing.isLocal && entry.generation === standing.generation));
-    if (known && entry.expiresAt > now) {
-      if (vouched) return this.#hit<T>(entry, 'memory', now);
-      if (now < this.#staleUntil(now)) {
-        const ageMs = Math.max(0, now - entry.writtenAt);
-        return { status: 'stale', value: this.memory.read(entry) as T, source: 'memory', ageMs };
-      }
-    }
-    const ended = (note !== undefined && note.until <= now) || vouched;
-    if (ended || replayer.clearDue || !shared) return { status: 'miss', source: 'memory' };
-    return { status: 'unknown', source: 'memory', reason };
-  }
-
-  /** Up to when a copy may stand in; a call that failed while Redis is in use has only just lost it. */
-  #staleUntil(now: number): number {
-    const { standing } = this.#core;
-    const lostAt = standing.isLocal ? standing.lostAt : now;
-    const heardAt = standing.isLocal ? standing.heardAt : now;
-    return Math.min(lostAt + this.#graceMs + 1, heardAt + this.#maxStaleMs);
-  }
-
-  #hit<T>(entry: MemoryEntry, source: 'l1' | 'redis' | 'memory', now: number): Lookup<T> {
-    return {
-      status: 'hit',
-      value: this.memory.read(entry) as T,
-      source,
-      ageMs: Math.max(0, now - entry.writtenAt),
-    };
-  }
-
-  /** Keeps what Redis has just said of a key; `undefined` where it has no value. */
-  async #take(key: string, fleetKey: string, arrival: Arrival, keepMs: number): Promise<MemoryEntry | undefined> {
-    const { clock, versions } = this.#core;
-    const { stored, generation } = arrival;
-    const isVoid = stored && stored.tags.length > 0 ? this.#tags.isVoid(stored.tags, stored.version) : false;
-    // While a tag is asked for the key may change: then it is read and not kept, and kept the next time.
-    const keeps = isVoid !== undefined && this.#core.mayKeep(fleetKey, arrival);
-    if (isVoid ?? (stored && (await this.#tags.askVoid(stored.tags, stored.version)))) return undefined;
-    const known = this.memory.peek(key);
-    if (!stored?.payload) {
-      if (keeps && known) this.#core.coherence.invalidated(this.place(key), known, stored !== undefined);
-      return undefined;
-    }
-    // What a getOrSet() has kept for its grace, a mere get() does not cut short.
-    if (known && known.version === stored.version && known.keepMs >= keepMs) {
-      if (keeps) known.generation = generation;
-      return known;
-    }
-    const { payload, version, writtenAt, expiresAt, tags } = stored;
-    const now = clock.now();
-    const redisNow = versions.redisNow();
-    const entry: MemoryEntry = {
-      value: UNREAD,
-      answer: undefined,
-      payload,
-      version,
-      generation,
-      own: false,
-      writtenAt: now - Math.max(0, redisNow - writtenAt),
-      expiresAt: now + Math.min(expiresAt - redisNow, expiresAt - writtenAt),
-      keepMs,
-      tags,
-      bytes: payload.bytes,
-    };
-    if (keeps && !(known && known.version > version)) this.memory.set(key, entry);
-    return entry;
   }
 
   #store(
@@ -321,13 +235,7 @@ export class Space implements CacheSpace {
       bytes: payload.bytes,
     };
     const request = { key: this.fleetKeyOf(key), version, payload, tags, lifetimeMs: ttlMs, insists };
-    return this.#core.store(this.place(key), request, entry, offline);
-  }
-
-  /** The value as it is now, for one that waited while another instance loaded it. */
-  async #findEntry(key: string): Promise<MemoryEntry | undefined> {
-    const { status } = await this.#find(key, 0);
-    return status === 'hit' ? this.memory.peek(key) : undefined;
+    return this.#writer.store(this.place(key), request, entry, offline);
   }
 
   #loadOptions(options: GetOrSetOptions): LoadOptions {

@@ -2,6 +2,7 @@ import type { Place } from './coherence.ts';
 import type { Core } from './core.ts';
 import { encodeValue } from './entry.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
+import type { Writer } from './writer.ts';
 
 /** Before a tag's name, where keys have the name of their namespace. */
 const PREFIX = '\u0000t\u0000';
@@ -21,11 +22,13 @@ const MARK = encodeValue(1, 16);
 export class Tags {
   readonly memory: MemoryTier;
   readonly #core: Core;
+  readonly #writer: Writer;
   readonly #memories: () => Iterable<MemoryTier>;
 
-  constructor(core: Core, memories: () => Iterable<MemoryTier>) {
+  constructor(core: Core, writer: Writer, memories: () => Iterable<MemoryTier>) {
     const { clock, config } = core;
     this.#core = core;
+    this.#writer = writer;
     this.#memories = memories;
     const { maxBytes, sweepEveryMs } = config;
     this.memory = new MemoryTier({ clock, maxEntries: MAX_TAGS_IN_MEMORY, maxBytes, sweepEveryMs, values: 'frozen' });
@@ -69,7 +72,7 @@ export class Tags {
     this.dropped(tag, version);
     const entry = { ...entryOf(version), writtenAt: now, expiresAt: now + TAG_LIFE_MS };
     const request = { key: PREFIX + tag, version, payload: MARK, tags: [], lifetimeMs: TAG_LIFE_MS, insists: true };
-    await core.store(this.place(tag), request, entry, false);
+    await this.#writer.store(this.place(tag), request, entry, false);
     // A clock that is ahead may have made the version a later one.
     if (entry.version > version) this.dropped(tag, entry.version);
   }
