@@ -203,7 +203,11 @@ class CacheService implements Cache, Service {
 
   async reconcile(dependency: 'redis' | 'postgres', signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (dependency === 'postgres') return this.#core.news?.bus.join(signal);
+    if (dependency === 'postgres') {
+      await this.#common.lock.join(signal);
+      await this.#core.news?.bus.join(signal);
+      return;
+    }
     await this.#core.replayer.run(signal);
   }
 

@@ -5,7 +5,8 @@ import type { RedisTier } from './redis-tier.ts';
 
 /** How often those who wait look whether the one that loads is done. */
 const LOOK_MS = 50;
-const STATEMENT_MS = 200;
+/** A PostgreSQL that takes longer is not waited for: then everybody loads. */
+const STATEMENT_MS = 50;
 
 const CREATE = `do $$ begin
   if to_regclass('redoubt_load') is null then
@@ -42,10 +43,15 @@ export interface LoadLockOptions {
 export class LoadLock {
   readonly #options: LoadLockOptions;
   readonly #mine = new Set<string>();
-  #created: Promise<unknown> | undefined;
 
   constructor(options: LoadLockOptions) {
     this.#options = options;
+  }
+
+  /** Makes the table. @throws what `SqlBackend.query` throws */
+  async join(signal: AbortSignal): Promise<void> {
+    const { sql } = this.#options;
+    if (sql?.kind === 'server') await sql.query(CREATE, [], { signal });
   }
 
   /**
@@ -84,20 +90,9 @@ export class LoadLock {
       return () => void redis.unlock(key, owner, { deadlineMs }).catch(nothing);
     }
     if (!sql || sql.kind !== 'server') return nothing;
-    await this.#create(sql);
     const { rowCount } = await sql.query(TAKE, [key, owner, lockMs], { deadlineMs: STATEMENT_MS });
     if (rowCount === 0) return undefined;
     return () => void sql.query(GIVE, [key, owner]).catch(nothing);
-  }
-
-  async #create(sql: SqlBackend): Promise<void> {
-    this.#created ??= sql.query(CREATE);
-    try {
-      await this.#created;
-    } catch (error) {
-      this.#created = undefined;
-      throw error;
-    }
   }
 }
 
