@@ -1,6 +1,7 @@
 import { RedoubtError } from '../../core/errors.ts';
 import { assertKey, assertTags, graceMsOf, lifetimeMs } from './check.ts';
 import type { Place } from './coherence.ts';
+import { CoarseClock } from './coarse-clock.ts';
 import type { Core } from './core.ts';
 import type { Counts } from './counts.ts';
 import { type Payload, type Serializer, encodeValue } from './entry.ts';
@@ -36,7 +37,7 @@ export class Space implements CacheSpace {
   readonly #writer: Writer;
   readonly #standing: Standing;
   readonly #counts: Counts;
-  readonly #now: () => number;
+  readonly #clock: CoarseClock;
   readonly #tags: Tags;
   readonly #random: () => number;
   readonly #options: NamespaceOptions;
@@ -55,7 +56,7 @@ export class Space implements CacheSpace {
     this.#writer = writer;
     this.#standing = core.standing;
     this.#counts = core.counts;
-    this.#now = () => clock.now();
+    this.#clock = new CoarseClock(clock);
     this.#tags = tags;
     this.#random = random;
     this.#options = options;
@@ -105,10 +106,11 @@ export class Space implements CacheSpace {
 
   get<T = unknown>(key: string): Promise<T | undefined> {
     const entry = this.memory.get(key);
+    const standing = this.#standing;
     // The short way: nothing is awaited, made or looked at that a hit does not need.
-    if (entry !== undefined && entry.answer !== undefined && entry.generation === this.#standing.generation) {
-      const now = this.#now();
-      if (now < entry.expiresAt && now < this.#standing.hitsUntil) {
+    if (entry !== undefined && entry.answer !== undefined && entry.generation === standing.generation) {
+      const now = this.#clock.now();
+      if (now < entry.expiresAt && now < standing.hitsUntil) {
         this.#quickHit(key);
         return entry.answer as Promise<T>;
       }
