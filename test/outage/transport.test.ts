@@ -152,9 +152,13 @@ describe('transport', () => {
     const before = logLines(rig.server).length;
     await rig.redis.kill();
     await rig.becomes('degraded');
-    const moves = logLines(rig.server)
-      .slice(before)
-      .filter((line) => 'service' in line && 'from' in line && 'to' in line);
+    const movesOf = () =>
+      logLines(rig.server)
+        .slice(before)
+        .filter((line) => 'service' in line && 'from' in line && 'to' in line);
+    // The health answer may be here before the log has come through its pipe.
+    await eventually(() => movesOf().length >= 4, { what: 'the moves in the log' });
+    const moves = movesOf();
     expect(moves.map(({ service, to }) => `${String(service)} ${String(to)}`).toSorted()).toEqual([
       'cache memory',
       'jobs reject',
