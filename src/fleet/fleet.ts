@@ -24,6 +24,7 @@
 
 import type { SqlBackend } from '../backends/types.ts';
 import { type Clock, type Timer, sleep } from '../core/clock.ts';
+import { CLOCK_SHARE, NO_HOLD, UNKNOWN_HOLD, holdOf } from './hold.ts';
 import { BEAT, CREATE, LEAVE, LIST, RAISE, SWEEP } from './statements.ts';
 
 /** Another instance, as of the last heartbeat. */
@@ -66,22 +67,6 @@ const NAME = 'sessions';
 /** A listing holds for so many leases without a heartbeat of its instance. */
 const LISTING_LEASES = 3;
 const MISSED_MS = 3_600_000;
-/** What our clock may run slower than PostgreSQL's. */
-const CLOCK_SHARE = 0.9;
-
-/** The bounds of the hold of an epoch, on the monotonic clock. */
-interface Hold {
-  /** Before it, nobody believes the epoch: no clock of any instance can be past it. */
-  readonly surelyUntil: number;
-  readonly fillFrom: number;
-  readonly trustFrom: number;
-}
-const NO_HOLD: Hold = { surelyUntil: 0, fillFrom: 0, trustFrom: 0 };
-const UNKNOWN_HOLD: Hold = {
-  surelyUntil: 0,
-  fillFrom: Number.POSITIVE_INFINITY,
-  trustFrom: Number.POSITIVE_INFINITY,
-};
 
 /** SQL for the epoch as a statement sees it when it begins, 0 for none; the tables must be there. */
 export const EPOCH_SQL = `coalesce((select epoch from redoubt_epoch where name = '${NAME}'), 0)`;
@@ -232,7 +217,7 @@ export class Fleet {
     this.#unlist();
     this.#epoch = Number(rows[0]?.epoch);
     this.#runId = runId;
-    this.#hold = this.#holdOf(rows[0]?.hold_ms ?? 0, sentAt);
+    this.#hold = holdOf(rows[0]?.hold_ms ?? 0, sentAt, clock.now(), leaseMs);
     await this.refresh();
     return this.#epoch;
   }
@@ -301,19 +286,10 @@ export class Fleet {
     if (Number(epoch) < this.#epoch) return;
     this.#epoch = Number(epoch);
     this.#runId = runId;
-    this.#hold = this.#holdOf(holdMs, sentAt);
+    this.#hold = holdOf(holdMs, sentAt, clock.now(), leaseMs);
     if (!others.some(({ blind }) => blind)) this.#blindSeen = undefined;
     else if (this.#blindSeen?.epoch !== this.#epoch) this.#blindSeen = { epoch: this.#epoch, at: clock.now() };
     this.#leaseUntil = sentAt + leaseMs * CLOCK_SHARE;
-  }
-
-  /** The bounds of a hold of which PostgreSQL told, between `sentAt` and now, that so much of it is left. */
-  #holdOf(leftMs: number, sentAt: number): Hold {
-    if (leftMs <= 0) return NO_HOLD;
-    const { clock, leaseMs } = this.#options;
-    const trustFrom = clock.now() + leftMs;
-    // Its last lease is for those who believe the epoch before; by then no statement from before it is left.
-    return { trustFrom, fillFrom: trustFrom - leaseMs / 2, surelyUntil: sentAt + leftMs * CLOCK_SHARE };
   }
 
   #schedule(): void {
