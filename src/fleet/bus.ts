@@ -16,35 +16,8 @@
 
 import type { SqlBackend } from '../backends/types.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import type { BusListeners, Change, Everything } from './bus-news.ts';
 import { BURY, COLLAPSE, CREATE, PART, POLL, PUBLISH, REJOIN, TRIM } from './bus-statements.ts';
-
-/** A change of a key: `apart` is not in Redis, `shared` is. */
-export interface Change {
-  readonly key: string;
-  readonly version: string;
-  readonly kind: ChangeKind;
-}
-export type ChangeKind = 'apart' | 'shared';
-
-/** Every key may have changed, up to a version: too many to tell, or all of them cleared. */
-export interface Everything {
-  readonly kind: ChangeKind;
-  readonly version: string;
-  readonly cleared: boolean;
-}
-
-export interface BusListeners {
-  onChanges(changes: readonly Change[]): void;
-  /** Any key may have changed, up to that version. */
-  onAll(all: Everything): void;
-  onGap(): void;
-  /** An instance died while it was apart. */
-  onDied(sender: string): void;
-  /** Somebody else is apart now who was not before: it has not heard of the latest changes. */
-  onApart(): void;
-  /** Everything that was published before this monotonic time has arrived. */
-  onHeard(at: number): void;
-}
 
 export interface BusOptions {
   readonly sql: SqlBackend;
@@ -65,7 +38,7 @@ interface Polled {
 }
 
 /** A message as it lies in the table. */
-type Body = { readonly all: Everything } | { readonly changes: readonly (readonly [string, string, ChangeKind])[] };
+type Body = { readonly all: Everything } | { readonly changes: readonly (readonly [string, string, Change['kind']])[] };
 
 const ROWS = 200;
 const CHANGES_PER_ROW = 500;

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import { Bus, type BusListeners, type BusOptions, type Change, type Everything } from '../../fleet/bus.ts';
+import type { BusListeners, Change, Everything } from '../../fleet/bus-news.ts';
+import { Bus, type BusOptions } from '../../fleet/bus.ts';
 import type { Coherence } from './coherence.ts';
 import type { Standing } from './standing.ts';
 import type { VersionClock } from './version.ts';

@@ -1,0 +1,27 @@
+/** A change of a key: `apart` is not in Redis, `shared` is. */
+export interface Change {
+  readonly key: string;
+  readonly version: string;
+  readonly kind: ChangeKind;
+}
+export type ChangeKind = 'apart' | 'shared';
+
+/** Every key may have changed, up to a version: too many to tell, or all of them cleared. */
+export interface Everything {
+  readonly kind: ChangeKind;
+  readonly version: string;
+  readonly cleared: boolean;
+}
+
+export interface BusListeners {
+  onChanges(changes: readonly Change[]): void;
+  /** Any key may have changed, up to that version. */
+  onAll(all: Everything): void;
+  onGap(): void;
+  /** An instance died while it was apart. */
+  onDied(sender: string): void;
+  /** Somebody else is apart now who was not before: it has not heard of the latest changes. */
+  onApart(): void;
+  /** Everything that was published before this monotonic time has arrived. */
+  onHeard(at: number): void;
+}
