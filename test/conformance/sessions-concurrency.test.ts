@@ -110,6 +110,23 @@ describe.each(Object.entries(TIERS))('concurrent requests of one session on %s',
     expect(await b.load('sid')).toMatchObject({ user: 'ann', visits: 2 });
   });
 
+  it('a slow request that was overtaken before the logout is answered 409, and one that was not as if it came first', async () => {
+    const [a, b] = await startTwo(withRedis);
+    await a.save('sid', { visits: 1 });
+    await a.save('other', { visits: 1 });
+    const [slow, untouched] = [(await b.load('sid'))!, (await b.load('other'))!];
+    const quick = (await a.load('sid'))!;
+    quick.visits = 2;
+    await a.save('sid', quick);
+    await Promise.all([a.destroy('sid'), a.destroy('other')]);
+    slow.visits = 2;
+    untouched.visits = 2;
+    // Two visits of the same number: the other one's user has seen it already.
+    await expect(b.save('sid', slow)).rejects.toMatchObject({ code: 'ERR_SESSION_CONFLICT' });
+    await b.save('other', untouched);
+    expect(await Promise.all(['sid', 'other'].map((sid) => a.load(sid)))).toEqual([undefined, undefined]);
+  });
+
   it('a logout beats a slow request of the same session, 1,000 times out of 1,000', async () => {
     const [a, b] = await startTwo(withRedis);
     const race = async (i: number): Promise<boolean> => {
@@ -128,6 +145,36 @@ describe.each(Object.entries(TIERS))('concurrent requests of one session on %s',
       undone += results.filter(Boolean).length;
     }
     expect(undone).toBe(0);
+  });
+});
+
+/** Whether the instance answers a read of this session out of Redis. */
+async function believesRedis(rig: SessionsRig, id: string): Promise<boolean> {
+  const before = rig.counters['readsRedis'] ?? 0;
+  await rig.load(id);
+  return rig.counters['readsRedis'] === before + 1;
+}
+
+describe('what one instance has shown', () => {
+  it('no other shows less of, although its writer has not brought it to Redis yet', async () => {
+    const database = await sharedDatabase();
+    const a = await startRig({ database, withRedis: true });
+    const shared = { database, withRedis: true, keyPrefix: a.keyPrefix };
+    const [b, c] = [await startRig(shared), await startRig(shared)];
+    await a.save('sid', { visits: 1 });
+    await eventually(async () => (await believesRedis(a, 'sid')) && (await believesRedis(b, 'sid')), {
+      what: 'Redis believed by both',
+    });
+    const data = (await a.load('sid'))!;
+    data.visits = 2;
+    // PostgreSQL takes it, Redis does not, and its writer has to wait until nobody believes Redis any more.
+    a.backend.disengage();
+    const saving = a.save('sid', data);
+    await eventually(async () => (await a.sql.query('select from session where version = 2')).rowCount === 1);
+    c.redisLost();
+    expect((await c.load('sid'))?.visits).toBe(2);
+    expect((await b.load('sid'))?.visits).toBe(2);
+    await saving;
   });
 });
 
