@@ -75,13 +75,12 @@ export class AdoptingVault implements SessionVault {
     throw new RedoubtError('ERR_SESSION_UNKNOWN', { retryAfterMs });
   }
 
-  async write(sid: string, origin: Origin | undefined, data: SessionData): Promise<Origin> {
+  async write(sid: string, origin: Origin | undefined, text: string, data: SessionData): Promise<Origin> {
     const { vault, plain } = this.#options;
     const { home } = plain;
     const isPlain = origin ? this.#inTheClear.has(origin) : plain.isOpen();
-    if (!home || !isPlain) return vault.write(sid, origin, data);
+    if (!home || !isPlain) return vault.write(sid, origin, text, data);
     if (origin === undefined) await this.#unseal(sid, data);
-    const text = JSON.stringify(data);
     await home.write(sid, JSON.parse(text) as SessionData);
     await this.#checkHome(sid, home, text);
     return this.#plainOrigin(origin?.version ?? 0, text);

@@ -19,9 +19,10 @@ export interface SessionVault {
    * Writes what the request made of `origin`, joined with what others wrote meanwhile, and resolves to what
    * is stored now. Without an origin it writes over whatever is there.
    *
+   * @param text - JSON of `data` as it is now: the request may go on changing it
    * @throws {RedoubtError} `ERR_SESSION_NOT_SAVED`, `ERR_SESSION_CONFLICT`
    */
-  write(sid: string, origin: Origin | undefined, data: SessionData): Promise<Origin>;
+  write(sid: string, origin: Origin | undefined, text: string, data: SessionData): Promise<Origin>;
   destroy(sid: string): Promise<void>;
   touch(sid: string, data: SessionData): Promise<void>;
 }
@@ -128,9 +129,8 @@ export class SealedStore extends session.Store {
   #write(sid: string, data: SessionData, print: string): Promise<void> {
     const { vault, clock } = this.#options;
     const work = async (): Promise<void> => {
-      // As it is now: the request may go on changing it.
       const mine = JSON.stringify(data);
-      const written = await vault.write(sid, this.#origins.get(data), data);
+      const written = await vault.write(sid, this.#origins.get(data), mine, data);
       this.#origins.set(data, written);
       if (written.text === mine) return;
       takeOver(data, JSON.parse(mine) as SessionData, JSON.parse(written.text) as SessionData);

@@ -90,7 +90,7 @@ export function createVault(options: VaultOptions): SealedVault {
 
   const find = (sid: string): Promise<SessionRecord | undefined> => records.read(recordId(sid));
 
-  const open = (sid: string, found: SessionRecord): Opened | typeof MOVED | undefined => {
+  const openAs = (id: string, sid: string, found: SessionRecord): Opened | typeof MOVED | undefined => {
     const { version, box } = found;
     if (box === null) return undefined;
     const opened = sealer.open(sid, box);
@@ -98,7 +98,7 @@ export function createVault(options: VaultOptions): SealedVault {
     if (text === undefined) return void countFailure();
     if (text === MOVED) return MOVED;
     const data = JSON.parse(text) as SessionData;
-    records.keep(recordId(sid), found, lifeOf(data));
+    records.keep(id, found, lifeOf(data));
     if (!sealer.isCurrent(box)) resealer.note(sid, () => reseal(sid));
     return { data, origin: { version, text }, isMoving: text !== opened };
   };
@@ -125,19 +125,19 @@ export function createVault(options: VaultOptions): SealedVault {
 
   return {
     find,
-    open,
+    open: (sid, found) => openAs(recordId(sid), sid, found),
     replace,
     async read(sid) {
-      const found = await find(sid);
-      const opened = found && open(sid, found);
+      const id = recordId(sid);
+      const found = await records.read(id);
+      const opened = found && openAs(id, sid, found);
       return opened === MOVED ? undefined : opened;
     },
-    async write(sid, origin, data) {
-      let text = JSON.stringify(data);
-      const mine = text;
+    async write(sid, origin, mine, data) {
+      let text = mine;
       const version = await records.write(recordId(sid), {
         base: origin?.version,
-        box: sealer.seal(sid, text),
+        box: sealer.seal(sid, mine),
         lifeMs: lifeOf(data),
         rebase: (theirs) => {
           text = join(sid, origin?.text ?? '{}', JSON.parse(mine) as SessionData, theirs);
