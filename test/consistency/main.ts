@@ -21,17 +21,20 @@ const USAGE = `usage: npm run test:history -- [--minutes 10] [--seed N] [--clien
 const MAX_MINUTES = 120;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
-const run = readArguments();
-if (run === undefined) {
-  process.stderr.write(USAGE);
-  process.exitCode = 2;
-} else {
+const given = readArguments();
+if (given === undefined) process.stderr.write(USAGE);
+const code = given === undefined ? 2 : await runOne(given);
+// Everything has been disposed; Node 24.21 sometimes spins for ever in its own teardown (CleanupHandles).
+process.exit(code);
+
+/** @returns the exit code */
+async function runOne(run: HistoryRun): Promise<0 | 1> {
   const result = await runHistory({ ...run, log: say });
   const { judgement, operations, recovered } = result;
   for (const line of describeResult(result)) say(line);
   for (const line of describeViolations(result)) say(line);
   say(`history: ${await keep(operations)}`);
-  if (judgement.violations.length > 0 || !recovered) process.exitCode = 1;
+  return judgement.violations.length === 0 && recovered ? 0 : 1;
 }
 
 function readArguments(): HistoryRun | undefined {
