@@ -57,7 +57,7 @@ const probe = (dependency: string, deadline: string) =>
       default: '1s',
     },
     refusedBackoffMax: {
-      doc: `Upper bound of the waits while ${dependency} refuses the password, the rights or TLS: configuration, which is tried at the usual pace for about ten seconds and then ever more slowly.`,
+      doc: `Upper bound of the waits while ${dependency} refuses the password, the rights or TLS: configuration, which no quick retry mends.`,
       format: 'duration',
       default: '30s',
     },

@@ -113,13 +113,10 @@ export class Detector {
     const wasUsed = this.#tags.has('usable') || this.#tags.has('recovering');
     const isUsed = tags.has('usable') || tags.has('recovering');
     const wasUnprobed = this.#tags.has('unprobed');
-    const wasPatient = this.#tags.has('patient');
     this.#tags = tags;
     if (wasUsed && !isUsed) {
       this.#holdDown = nextHoldDown(this.#holdDown, policy.holdDown, clock.now());
     }
-    // It answers, and what it says is new: whatever came before says nothing of how long that will last.
-    if (tags.has('patient') && !wasPatient) this.#attempt = 0;
     if (tags.has('usable')) this.#window.clear();
     if (tags.has('unprobed')) this.#cancel();
     else if (wasUnprobed) this.#schedule(0);

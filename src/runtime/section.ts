@@ -36,19 +36,13 @@ export function policiesOf(config: Config, machine: string): Readonly<Record<Pol
   return Object.fromEntries(entries) as Record<PolicyName, DocumentedNumber>;
 }
 
-/**
- * Who changes a password mends within seconds what he has not changed everywhere at once, and wants to see it work.
- * So it is tried about every `probe.backoffMax` for some ten seconds, and ever more slowly from then on.
- */
-const PATIENCE = { steady: 20, least: 0.5 } as const;
-
 /** The detector's numbers. */
 export function detectorPolicyOf(config: Config, machine: string): DetectorPolicy {
   const { probe, detect, holdDown } = sectionOf(config, machine);
   return {
     everyMs: probe.everyMs,
     backoff: { baseMs: probe.backoffBaseMs, maxMs: probe.backoffMaxMs },
-    patientBackoff: { ...PATIENCE, baseMs: probe.backoffMaxMs, maxMs: probe.refusedBackoffMaxMs },
+    patientBackoff: { baseMs: probe.backoffMaxMs, maxMs: probe.refusedBackoffMaxMs },
     windowMs: detect.windowMs,
     minimumCalls: detect.minimumCalls,
     failureRatio: detect.failureRatio,
