@@ -47,8 +47,8 @@ describe('changing only files', () => {
     writeFileSync(config, "{ redis: { probe: { deadline: '6s' }, detect: { minimumCalls: 10000 } } }");
     const usual = await timeToTrip([]);
     const patient = await timeToTrip(['--config', config]);
-    expect(patient).toBeGreaterThan(3_000);
-    expect(usual).toBeLessThan(patient);
+    expect(patient).toBeGreaterThan(5_000);
+    expect(patient).toBeGreaterThan(usual * 1.5);
   });
 
   it('another backend for a state changes where the sessions go', async () => {
