@@ -22,8 +22,8 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Groups the calls of one turn of the event loop into one; while all calls are in flight, later ones wait and share
- * the next.
+ * Groups the calls of one turn of the event loop into one, or into several full ones; while all calls are in flight,
+ * later ones wait and share the next.
  *
  * A call never joins one that has left: that one may have looked before a write which the caller already knows of.
  */
@@ -39,13 +39,16 @@ export class Batch<Item, Result> {
 
   /** @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the call throws */
   add(item: Item): Promise<Result> {
-    const { waitingMax, bound, parallel } = this.#options;
+    const { waitingMax, bound, parallel, size } = this.#options;
     if (this.#waiting.length >= waitingMax) {
       return Promise.reject(new RedoubtError('ERR_BACKPRESSURE', { bound, limit: waitingMax }));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (this.#gathering || this.#running >= parallel) return;
+      if (this.#running >= parallel) return;
+      // A full group leaves at once, so that the backend works on it while the next one gathers.
+      if (this.#waiting.length >= size) return this.#start();
+      if (this.#gathering) return;
       this.#gathering = true;
       // Behind everything that this turn of the loop still does: requests that came together leave together.
       setImmediate(() => {

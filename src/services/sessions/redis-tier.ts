@@ -10,8 +10,8 @@ import { CLEAN, DIRTY, PUBLISH, WRITE, runScript } from './redis-scripts.ts';
 const EPOCH_MOVES = 3;
 /** Requests of one turn of the event loop share a call; so many calls may be under way. */
 const PARALLEL = 16;
-/** A call of this size keeps Redis from others for less than a millisecond. */
-const GROUP = 128;
+/** Small enough that Redis answers one group while the next one gathers; larger ones wait for each other in turn. */
+const GROUP = 32;
 /** About as long as the detector needs to judge; the next heartbeat asks sooner where PostgreSQL is there. */
 const SILENCE_MS = 1000;
 

@@ -55,6 +55,16 @@ describe('grouped statements', () => {
     expect(await Promise.all(answers)).toEqual(['a', 'b', 'c']);
   });
 
+  it('leave at once when they are full, and the rest with the turn', async () => {
+    const { batch, statements, echo } = start({ parallel: 2 });
+    const answers = Promise.all(['a', 'b', 'c', 'd'].map((item) => batch.add(item)));
+    expect(statements.map(({ items }) => items)).toEqual([['a', 'b', 'c']]);
+    await turn();
+    expect(statements.map(({ items }) => items)).toEqual([['a', 'b', 'c'], ['d']]);
+    for (let i = 0; i < 2; i += 1) await echo(i);
+    expect(await answers).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('never hold two items of one key, and keep their order', async () => {
     const { batch, statements, echo } = start();
     const answers = Promise.all(['a=1', 'a=2', 'b=1'].map((item) => batch.add(item)));
