@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 
 import type { SessionData } from 'express-session';
+import { LRUCache } from 'lru-cache';
 
 /** A session at rest: a sealed box, or `null` for a tombstone. Versions count writes, never time. */
 export interface SessionRecord {
@@ -28,9 +29,12 @@ export function newerRecord(a: SessionRecord, b: SessionRecord): SessionRecord {
 /** Ten years: what a store's own calendar can hold, whatever an application asks for. */
 const MAX_LIFE_MS = 10 * 365 * 86_400_000;
 
+/** A request asks for the id of its session several times, and a page makes many requests. */
+const ids = new LRUCache<string, string>({ max: 4096, memoMethod: (sid) => hash('sha256', sid, 'base64url') });
+
 /** The name of a session at rest. Who reads a backup must not find session ids that work as cookies. */
 export function recordId(sid: string): string {
-  return hash('sha256', sid, 'base64url');
+  return ids.memo(sid);
 }
 
 /**

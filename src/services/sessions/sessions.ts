@@ -61,6 +61,7 @@ import { AdoptingVault } from './adopt.ts';
 import { Journal, MemoryTier } from './memory-tier.ts';
 import { createMiddleware } from './middleware.ts';
 import { type Truth, createCounts, noticeOf } from './notice.ts';
+import { rememberOpened } from './opened.ts';
 import { createPgStore } from './pg-store.ts';
 import { type PlainSessions, createPlainSessions } from './plain.ts';
 import { PostgresTier } from './postgres-tier.ts';
@@ -302,7 +303,7 @@ class SessionService implements Sessions, Service, FleetMember {
   #unlock(): { readonly secrets: readonly string[]; readonly sealer: Sealer } {
     if (this.#keys === undefined) {
       const secrets = resolveSecrets(this.#options.config, this.#options.log);
-      this.#keys = { secrets, sealer: createSealer(secrets) };
+      this.#keys = { secrets, sealer: rememberOpened(createSealer(secrets)) };
     }
     return this.#keys;
   }
