@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { discardClient, openClient } from './redis-client.ts';
+import { classifyRedisError } from './redis-errors.ts';
 import { listenForRefusal } from './redis-refusal.ts';
 
 /** Who answered: a restart changes `runId`, a failover `replicationId`. */
@@ -22,7 +23,7 @@ export class ProbeError extends Error {
   override readonly name = 'ReplyError';
 }
 
-const CLOSED_EARLY: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+const CLOSED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'CONNECTION_CLOSED']);
 
 export interface ProbeOptions {
   readonly url: string;
@@ -42,6 +43,8 @@ export class RedisProbe {
   readonly #options: ProbeOptions;
   #client: Redis | undefined;
   #identity: RedisIdentity | undefined;
+  /** The last connection was refused in words before anything was asked. */
+  #turnedAway = false;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
@@ -56,15 +59,20 @@ export class RedisProbe {
   async run(signal?: AbortSignal): Promise<ProbeResult> {
     const { deadlineMs, clock } = this.#options;
     const startedAt = clock.now();
+    const leftMs = (): number => Math.max(1, deadlineMs - (clock.now() - startedAt));
+    const opening = this.#client?.status !== 'ready';
     try {
-      const client = await this.#connected(signal);
+      // Listening first, a refusal costs a Redis that has no room one connection, not a reset one and this.
+      if (this.#turnedAway) await this.#listen(signal);
+      const client = await this.#connected(leftMs(), signal);
       const askedAt = clock.now();
-      const left = Math.max(1, deadlineMs - (askedAt - startedAt));
-      await withDeadline(this.#ask(client), left, { clock, signal, operation: 'probe' });
+      await withDeadline(this.#ask(client), leftMs(), { clock, signal, operation: 'probe' });
       return { latencyMs: clock.now() - askedAt };
     } catch (error) {
       this.discard();
-      throw (await this.#refusalBehind(error, signal)) ?? error;
+      // A connection that is closed as soon as it is open may have been refused in words.
+      if (opening && CLOSED.has(classifyRedisError(error).code)) await this.#listen(signal);
+      throw error;
     }
   }
 
@@ -74,23 +82,24 @@ export class RedisProbe {
     if (client) discardClient(client);
   }
 
-  async #connected(signal?: AbortSignal): Promise<Redis> {
+  async #connected(timeoutMs: number, signal?: AbortSignal): Promise<Redis> {
     if (this.#client?.status === 'ready') return this.#client;
     this.discard();
-    const { url, deadlineMs, clock } = this.#options;
-    const client = await openClient({ url, role: 'probe', timeoutMs: deadlineMs, clock, signal });
+    const { url, clock } = this.#options;
+    const client = await openClient({ url, role: 'probe', timeoutMs, clock, signal });
     this.#identity = undefined;
     this.#client = client;
     return client;
   }
 
-  /** A connection that is closed as soon as it is open may have been refused in words. */
-  async #refusalBehind(error: unknown, signal?: AbortSignal): Promise<Error | undefined> {
+  /** @throws what Redis says to a new connection by itself, which is a refusal */
+  async #listen(signal?: AbortSignal): Promise<void> {
     const { url } = this.#options;
-    if (!CLOSED_EARLY.has((error as NodeJS.ErrnoException)?.code ?? '') || url.startsWith('rediss:')) return undefined;
+    if (signal?.aborted || url.startsWith('rediss:')) return;
     const { hostname, port } = new URL(url);
     const line = await listenForRefusal(hostname, Number(port || 6379), signal);
-    return line === undefined ? undefined : new ProbeError(line);
+    this.#turnedAway = line !== undefined;
+    if (line !== undefined) throw new ProbeError(line);
   }
 
   async #ask(client: Redis): Promise<void> {

@@ -38,6 +38,12 @@ export interface DetectorOptions {
 /** Least time between two confirming probes: a storm of failing calls must not become one of probes. */
 const CONFIRM_EVERY_MS = 50;
 
+/**
+ * Each backoff counts its own: a first refusal is tried again soon however long Redis was
+ * unreachable before, and a reset between two refusals does not make the third a first one.
+ */
+const NO_WAITS: Readonly<Record<'backoff' | 'patientBackoff', number>> = { backoff: 0, patientBackoff: 0 };
+
 /** The probe event for each way in which a probe can fail. */
 const FAILED_PROBE: Readonly<Record<Exclude<OutcomeKind, 'ok'>, EventType>> = {
   application: 'probe.failed',
@@ -51,7 +57,7 @@ const FAILED_PROBE: Readonly<Record<Exclude<OutcomeKind, 'ok'>, EventType>> = {
  * Turns probes and the outcomes of every call into a machine's events.
  *
  * One probe runs at a time. While the dependency is used it runs every `everyMs`, otherwise with
- * backoff and full jitter, which only a passed probe resets. An outcome that accuses the backend
+ * backoff and jitter, which only a passed probe resets. An outcome that accuses the backend
  * (`suspect`) starts a probe at once; if that fails too, the loss is confirmed and sent as
  * `lostEvent`, else it is forgotten. Failure and slow-call ratios are counted over a sliding window.
  *
@@ -70,7 +76,8 @@ export class Detector {
   #lastProbeAt = Number.NEGATIVE_INFINITY;
   #lastProbeSlow = false;
   #suspect: string | undefined;
-  #attempt = 0;
+  /** Waits since the last passed probe. */
+  #waits = NO_WAITS;
   #count: { readonly type: EventType; readonly count: number } | undefined;
   #holdDown = NO_HOLD_DOWN;
 
@@ -186,7 +193,7 @@ export class Detector {
   }
 
   #passed(latencyMs: number, startedAt: number): void {
-    this.#attempt = 0;
+    this.#waits = NO_WAITS;
     this.#suspect = undefined;
     const slow = latencyMs > this.#policy.slowCallMs;
     if (slow && this.#lagged(startedAt)) return;
@@ -203,9 +210,9 @@ export class Detector {
     this.#lastProbeSlow = false;
     const confirmed = this.#suspect !== undefined;
     this.#suspect = undefined;
-    const backoff = this.#tags.has('patient') ? policy.patientBackoff : policy.backoff;
-    const waitMs = nextBackoffMs(backoff, this.#attempt, random);
-    this.#attempt += 1;
+    const name = this.#tags.has('patient') ? 'patientBackoff' : 'backoff';
+    const waitMs = nextBackoffMs(policy[name], this.#waits[name], random);
+    this.#waits = { ...this.#waits, [name]: this.#waits[name] + 1 };
     const type = FAILED_PROBE[kind === 'ok' ? 'lost' : kind];
     if (confirmed && type === 'probe.failed') this.#send(lostEvent, code);
     this.#send(type, code);

@@ -50,7 +50,7 @@ export const TAGS = {
   usable: 'The dependency may be used by every service; health says up.',
   degraded: 'Health says degraded.',
   recovering: 'Its clients stay connected while both sides are reconciled.',
-  patient: 'It is probed at the slow pace of probe.refusedBackoffMax.',
+  patient: 'It is probed ever more slowly, up to probe.refusedBackoffMax.',
   unprobed: 'It is not probed at all.',
   disabled: 'None is configured; the one kind of state that needs no way back.',
 } as const;

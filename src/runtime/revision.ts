@@ -21,7 +21,7 @@ export interface Revision {
 
 /** Settings that a reload takes over; every other one waits for a restart. */
 const RELOADABLE =
-  /^(redis|postgres)\.(detect\.|delays\.|holdDown\.|probe\.(everyMs|backoffBaseMs|backoffMaxMs|refusedBackoffMaxMs)$)|^runtime\.delays(\.|$)/;
+  /^(redis|postgres)\.(detect\.|delays\.|holdDown\.|probe\.(everyMs|backoffBaseMs|backoffMaxMs|refusedBackoffAfter|refusedBackoffMaxMs)$)|^runtime\.delays(\.|$)/;
 
 /** The id of what runs: twelve hex digits of a SHA-256. */
 export function revisionId(definitions: readonly MachineDefinition[], config: Config): string {

@@ -42,7 +42,11 @@ export function detectorPolicyOf(config: Config, machine: string): DetectorPolic
   return {
     everyMs: probe.everyMs,
     backoff: { baseMs: probe.backoffBaseMs, maxMs: probe.backoffMaxMs },
-    patientBackoff: { baseMs: probe.backoffMaxMs, maxMs: probe.refusedBackoffMaxMs },
+    patientBackoff: {
+      baseMs: probe.backoffMaxMs,
+      maxMs: probe.refusedBackoffMaxMs,
+      steady: probe.refusedBackoffAfter,
+    },
     windowMs: detect.windowMs,
     minimumCalls: detect.minimumCalls,
     failureRatio: detect.failureRatio,

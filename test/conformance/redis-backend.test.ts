@@ -184,6 +184,22 @@ describe('Redis manager health: the probe', () => {
     expect(await probeOf(redis.url.replace('//', '//:right-password@'))).toBe('passed');
   });
 
+  it('costs a Redis without room for clients one connection each once it has said so, and passes when there is', async () => {
+    await using redis = await startRedis();
+    await using hop = await startHop({ to: redis.port });
+    const control = redis.client();
+    await control.config('SET', 'maxclients', '1');
+    const { backend } = backendFor(hop.url());
+    const refused = { kind: 'refused', code: 'MAXCLIENTS' };
+    const probe = (): Promise<unknown> => backend.probe().then(() => 'passed', backend.classify);
+    expect(await probe()).toEqual(refused);
+    const before = hop.accepted;
+    for (let i = 0; i < 3; i += 1) expect(await probe()).toEqual(refused);
+    expect(hop.accepted - before).toBe(3);
+    await control.config('SET', 'maxclients', '100');
+    expect(await probe()).toBe('passed');
+  });
+
   it.each([
     ['refuse', 'ECONNREFUSED'],
     ['blackhole', 'TIMEOUT'],

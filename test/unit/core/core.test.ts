@@ -57,6 +57,14 @@ describe('backoff', () => {
     expect(nextBackoffMs(backoff, 10, () => 0)).toBe(100);
     expect(nextBackoffMs(backoff, 10, () => 0.5)).toBe(500);
   });
+
+  it('keeps to the upper quarter of its first bound for the steady waits', () => {
+    const steady = { ...backoff, steady: 3 };
+    const bounds = [0, 2, 3, 4, 40].map((attempt) => nextBackoffMs(steady, attempt, () => 0.999_999));
+    expect(bounds.map(Math.round)).toEqual([100, 100, 100, 200, 1000]);
+    expect(nextBackoffMs(steady, 2, () => 0)).toBe(75);
+    expect(nextBackoffMs(steady, 3, () => 0)).toBe(10);
+  });
 });
 
 describe('deadline', () => {

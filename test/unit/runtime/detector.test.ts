@@ -131,6 +131,32 @@ describe('the Redis machine with its detector', () => {
     expect(rig.runner.state).toBe('degraded.refused');
   });
 
+  it('uses Redis again within 1.6 s of a password that was wrong for 8 s, after an outage of any length', async () => {
+    using rig = startRig();
+    rig.weather = 'refused';
+    await rig.clock.advance(120_000);
+    rig.weather = 'wrongPassword';
+    await rig.clock.advance(8000);
+    expect(rig.runner.state).toBe('degraded.refused');
+    rig.weather = 5;
+    await rig.clock.advance(1600);
+    expect(rig.runner.state).toBe('available');
+  });
+
+  it('goes on probing slowly where a reset comes between two refusals', async () => {
+    using rig = startRig();
+    rig.weather = 'wrongPassword';
+    await rig.clock.advance(60_000);
+    rig.weather = 'refused';
+    await rig.clock.advance(30_000);
+    rig.weather = 'wrongPassword';
+    await rig.clock.advance(2000);
+    expect(rig.runner.state).toBe('degraded.refused');
+    rig.probes = 0;
+    await rig.clock.advance(60_000);
+    expect(rig.probes).toBeLessThanOrEqual(5);
+  });
+
   it('probes a refusing Redis slowly', async () => {
     using rig = startRig();
     rig.weather = 'wrongPassword';
