@@ -4,9 +4,9 @@ import type { Clock } from '../../core/clock.ts';
 import { type SessionRecord, newerRecord } from './record.ts';
 
 interface Kept {
-  readonly record: SessionRecord;
+  record: SessionRecord;
   /** On the monotonic clock. */
-  readonly expiresAt: number;
+  expiresAt: number;
 }
 
 /** The last resort: sealed copies of what this process read and wrote lately, and the logouts it acknowledged. */
@@ -25,18 +25,21 @@ export class MemoryTier {
   }
 
   get(id: string): SessionRecord | undefined {
-    const kept = this.#kept.get(id);
-    if (kept === undefined) return undefined;
-    if (kept.expiresAt > this.#clock.now()) return kept.record;
-    this.#kept.delete(id);
-    return undefined;
+    return this.#find(id)?.record;
   }
 
   /** Keeps the record, unless a newer one or a logout is known: a slow reader must not bring the old one back. */
   keep(id: string, record: SessionRecord, lifeMs: number): void {
-    const held = this.get(id);
-    if (held && newerRecord(held, record) === held) return;
-    this.#kept.set(id, { record, expiresAt: this.#clock.now() + lifeMs });
+    const held = this.#find(id);
+    const expiresAt = this.#clock.now() + lifeMs;
+    if (!held) this.#kept.set(id, { record, expiresAt });
+    else if (newerRecord(held.record, record) === record) {
+      // The one that is there has outlived its youth: to put its equal in its place would make work for the collector.
+      if (held.record.version !== record.version || held.record.box !== record.box) held.record = record;
+      held.expiresAt = expiresAt;
+      // Whoever uses a record keeps it again, so that this is its last use.
+      this.#kept.get(id);
+    }
   }
 
   /** How long the record will be kept, in milliseconds; 0 for none. */
@@ -48,6 +51,13 @@ export class MemoryTier {
   prolong(id: string, lifeMs: number): void {
     const record = this.get(id);
     if (record && record.box !== null) this.keep(id, record, lifeMs);
+  }
+
+  #find(id: string): Kept | undefined {
+    const kept = this.#kept.peek(id);
+    if (kept === undefined || kept.expiresAt > this.#clock.now()) return kept;
+    this.#kept.delete(id);
+    return undefined;
   }
 }
 

@@ -66,7 +66,7 @@ export class SessionRecords {
     const { tiers, memory, counts, strict, truth, clock, onOwed } = this.#options;
     const before = this.#known(id);
     if (before?.box === null) return before;
-    const found = await tiers.read(id, memory.get(id)?.version ?? 0);
+    const found = await tiers.read(id, before?.version ?? 0);
     // Again, since a logout may have been acknowledged while the tiers were asked.
     const known = this.#known(id);
     if (known?.box === null) return known;

@@ -11,10 +11,16 @@ export interface Origin {
   readonly text: string;
 }
 
+/** A session out of the vault. */
+export interface Found {
+  readonly data: SessionData;
+  readonly origin: Origin;
+}
+
 /** What the store needs of the service: sessions by their id, opened. */
 export interface SessionVault {
   /** @throws {RedoubtError} `ERR_SESSION_UNKNOWN` */
-  read(sid: string): Promise<{ readonly data: SessionData; readonly origin: Origin } | undefined>;
+  read(sid: string): Promise<Found | undefined>;
   /**
    * Writes what the request made of `origin`, joined with what others wrote meanwhile, and resolves to what
    * is stored now. Without an origin it writes over whatever is there.
@@ -63,12 +69,12 @@ export class SealedStore extends session.Store {
   }
 
   override get(sid: string, callback: (error: unknown, data?: SessionData | null) => void): void {
-    const read = async (): Promise<SessionData | null> => {
-      const found = await this.#options.vault.read(sid);
-      if (found) this.#origins.set(found.data, found.origin);
-      return found?.data ?? null;
+    const take = (found: Found | undefined): SessionData | null => {
+      if (!found) return null;
+      this.#origins.set(found.data, found.origin);
+      return found.data;
     };
-    answer(read(), callback);
+    answer(this.#options.vault.read(sid), callback, take);
   }
 
   override createSession(req: Request, data: SessionData): Session & SessionData {
@@ -189,13 +195,17 @@ function printOf(data: Partial<SessionData>): string {
 }
 
 /**
- * Tells the callback, out of the promise chain, where one that throws would become an unhandled rejection.
- * Without a callback nobody asked; the middleware's hold looks at the same promise.
+ * Tells the callback what `take` makes of the result, out of the promise chain, where one that throws would
+ * become an unhandled rejection. Without a callback nobody asked; the middleware's hold looks at the same promise.
  */
-function answer<T>(work: Promise<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
+function answer<T, R = T>(
+  work: Promise<T>,
+  callback: ((error: unknown, value?: R) => void) | undefined,
+  take?: (value: T) => R,
+): void {
   const tell = callback ?? (() => undefined);
   work.then(
-    (value) => process.nextTick(tell, null, value),
+    (value) => process.nextTick(tell, null, take ? take(value) : value),
     (error: unknown) => process.nextTick(tell, error),
   );
 }

@@ -92,7 +92,7 @@ export class SharedTiers {
     if (believed) {
       try {
         const alone = truth === 'redis' || !this.#hasPostgres;
-        const found = await this.#readRedis(id, knownVersion, alone);
+        const found = this.#judge(await redis.read(id, alone), knownVersion);
         // Accepted before and after: it was one connection all the time.
         if (found && (alone || redis.isAccepted)) return found;
         answered = true;
@@ -112,8 +112,9 @@ export class SharedTiers {
       }
     }
     if (usesRedis && !believed && !strict) {
-      const found = await this.#readRedis(id, knownVersion, true).catch(() => undefined);
-      if (found) return found;
+      const found = await redis.read(id, true).catch(() => undefined);
+      const record = this.#judge(found, knownVersion);
+      if (record) return record;
     }
     // What Redis does not know is not, only where Redis is the truth.
     return answered && truth === 'redis' ? undefined : 'unknown';
@@ -175,10 +176,10 @@ export class SharedTiers {
     return redis.isAccepted && redis.epoch === fleet.epoch && fleet.trusts();
   }
 
-  async #readRedis(id: string, knownVersion: number, follow: boolean): Promise<SessionRecord | undefined> {
-    const { redis, counts } = this.#options;
-    const record = await redis.read(id, follow);
+  /** What was read in Redis, if it may be told. */
+  #judge(record: SessionRecord | undefined, knownVersion: number): SessionRecord | undefined {
     if (record === undefined) return undefined;
+    const { counts } = this.#options;
     if (record.box === null || record.version >= knownVersion) {
       counts.readsRedis += 1;
       return record;
