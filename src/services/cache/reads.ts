@@ -24,7 +24,7 @@ export interface ReadsOptions {
 }
 
 /** Keys in one MGET. */
-const MAX_KEYS = 256;
+const BOUNDS = { maxItems: 256, maxBytes: Number.POSITIVE_INFINITY, firstItems: 256 };
 
 /**
  * The reads on their way: those of one tick go together, and whoever asks for a key that is being asked for
@@ -39,9 +39,7 @@ export class Reads {
 
   constructor(options: ReadsOptions) {
     this.#options = options;
-    this.#batch = new TickBatch({ maxItems: MAX_KEYS, maxBytes: Number.POSITIVE_INFINITY }, (reads) => {
-      void this.#send(reads);
-    });
+    this.#batch = new TickBatch(BOUNDS, (reads) => this.#send(reads));
   }
 
   /** @throws what kept Redis from answering */

@@ -22,13 +22,16 @@ interface Job {
   touched: boolean;
 }
 
-/** Keys and bytes in one script: it holds Redis up for as long as it runs. */
-const BOUNDS = { maxItems: 32, maxBytes: 1_048_576 };
+/**
+ * Keys and bytes in one script: it holds Redis up for as long as it runs. The first of a turn are few, so that Redis
+ * does not idle while the rest are encoded: with 20 callers 8 did best out of 4, 8 and 16.
+ */
+const BOUNDS = { maxItems: 32, maxBytes: 1_048_576, firstItems: 8 };
 
 /** The writes on their way: those of one tick go together, in the order in which they were called. */
 export class Writes {
   readonly #writeMany: (writes: readonly Write[]) => Promise<Written[]>;
-  readonly #batch = new TickBatch<Job>(BOUNDS, (jobs) => void this.#send(jobs));
+  readonly #batch = new TickBatch<Job>(BOUNDS, (jobs) => this.#send(jobs));
   /** The last one of each key. */
   readonly #latest = new Map<string, Job>();
   readonly #flying = new Set<Job>();
