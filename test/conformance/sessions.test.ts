@@ -388,6 +388,22 @@ describe('sessions of two instances', () => {
     await eventually(() => b.counters['epoch'] === 2);
   });
 
+  it('ask a Redis that left one call without an answer all the same where PostgreSQL is lost', async () => {
+    const database = await sharedDatabase();
+    const a = await startFull({ database });
+    const b = await startFull({ database, keyPrefix: a.keyPrefix });
+    await a.save('first', { visits: 1 });
+    await a.save('second', { visits: 1 });
+    b.postgresLost();
+    redis.freeze();
+    await expect(b.load('first')).rejects.toMatchObject({ code: 'ERR_SESSION_UNKNOWN' });
+    redis.thaw();
+    // In the second after that: nobody else knows the one, and nobody else could tell of the other's end.
+    expect(await b.load('first')).toMatchObject({ visits: 1 });
+    await b.destroy('second');
+    expect(await a.load('second')).toBeUndefined();
+  });
+
   it('a logout that was cut off on its way to Redis is finished by the next one', async () => {
     const database = await sharedDatabase();
     const a = await startFull({ database });

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 
 import type { RedisBackend } from '../../backends/types.ts';
 import type { Clock } from '../../core/clock.ts';
-import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
+import { isRedoubtError } from '../../core/errors.ts';
 import { Batch } from './batch.ts';
 import type { SessionRecord, WriteResult } from './record.ts';
 import { CLEAN, DIRTY, PUBLISH, WRITE, runScript } from './redis-scripts.ts';
@@ -125,6 +125,14 @@ export class RedisTier {
     this.#silentUntil = 0;
     const runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
     return { runId, accept: () => void (this.#accepted = client) };
+  }
+
+  /**
+   * Whether Redis has just left a call without an answer. Who has PostgreSQL to ask asks that: a request that reads and
+   * writes would wait for two deadlines. Whether Redis is to be given up is the detector's to say.
+   */
+  get isSilent(): boolean {
+    return this.#clock.now() < this.#silentUntil;
   }
 
   get epoch(): number {
@@ -263,12 +271,7 @@ export class RedisTier {
     return answers.map((answer) => ({ stored, answer }));
   }
 
-  /**
-   * A call for requests. Who has just left one without an answer is not asked again at once: a request that reads and
-   * writes would wait for two deadlines. Whether Redis is to be given up is the detector's to say.
-   */
   async #call<T>(work: (client: Redis) => Promise<T>): Promise<T> {
-    if (this.#clock.now() < this.#silentUntil) throw new RedoubtError('ERR_REDIS_UNAVAILABLE', { reason: 'silent' });
     try {
       return await this.#redis.call(work, this.#callOptions);
     } catch (error) {

@@ -29,7 +29,8 @@
 // process acknowledged and a tier does not show yet wins: its logouts always, its journal by version.
 //
 // What moves it
-//   Redis silent        a call without an answer: none is sent for a second, so that no request waits twice.
+//   Redis silent        a call without an answer: for a second PostgreSQL is asked, and Redis only where that does not
+//                       answer, so that no request waits twice.
 //   Redis lost          applyMode: no call waits for Redis any more; we list ourselves as blind.
 //   reconcile(redis)    reconcile.ts: journal and dirty set → PostgreSQL; epoch + 1 where Redis may lack something: a write passed it
 //                       by, or its run id or its own copy of the epoch is not the one that PostgreSQL knows. Redis' keys

@@ -87,9 +87,9 @@ export class SharedTiers {
   async read(id: string, knownVersion: number): Promise<SessionRecord | undefined | 'unknown'> {
     const { redis, postgres, counts, truth, strict, fleet } = this.#options;
     const usesRedis = this.reads('redis');
-    const believed = usesRedis && this.#believesRedis();
+    const redisFirst = usesRedis && this.#believesRedis() && !(redis.isSilent && this.#hasPostgres);
     let answered = false;
-    if (believed) {
+    if (redisFirst) {
       try {
         const alone = truth === 'redis' || !this.#hasPostgres;
         const found = this.#judge(await redis.read(id, alone), knownVersion);
@@ -111,7 +111,7 @@ export class SharedTiers {
         // As above.
       }
     }
-    if (usesRedis && !believed && !strict) {
+    if (usesRedis && !redisFirst && !strict) {
       const found = await redis.read(id, true).catch(() => undefined);
       const record = this.#judge(found, knownVersion);
       if (record) return record;
@@ -134,13 +134,13 @@ export class SharedTiers {
       throw notSaved();
     }
     let inRedis: WriteResult = { status: 'failed' };
-    if (this.takesWrites('redis')) {
+    if (this.takesWrites('redis') && !(taken && tier.isSilent)) {
       const options = taken ? { epoch: taken.epoch } : { dirty: truth === 'postgres' };
       inRedis = await tier
         .write(id, { ...record, version: taken?.version ?? record.version }, lifeMs, options)
         .catch(() => inRedis);
-      if (inRedis.status === 'failed') this.#reconciled.delete('redis');
     }
+    if (inRedis.status === 'failed') this.#reconciled.delete('redis');
     if (inRedis.status === 'held') {
       const by = truth === 'redis' ? 'truth' : 'redis';
       if (taken === undefined) return { status: 'held', held: inRedis.held, by, split: false };
@@ -198,7 +198,7 @@ export class SharedTiers {
   async #show(id: string, record: SessionRecord, lifeMs: number, epoch: number): Promise<boolean> {
     const { redis, fleet } = this.#options;
     if (fleet.isCovered(epoch)) return true;
-    if (this.takesWrites('redis')) {
+    if (this.takesWrites('redis') && !redis.isSilent) {
       try {
         if (fleet.phaseOf(epoch) === 'unsure') await fleet.refresh();
         const phase = fleet.phaseOf(epoch);
