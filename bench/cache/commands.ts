@@ -1,3 +1,4 @@
+import { importRedoubt } from './contenders.ts';
 import { sharedMs } from './records.ts';
 import { type CacheUnderTest, type StoreStart, openStore } from './stores.ts';
 import { Workload } from './workload.ts';
@@ -28,6 +29,8 @@ export function createCommands() {
   };
   const work = (): Workload => (workload ??= new Workload(opened()));
   return {
+    /** Reads the module in, which keeps a core busy for a second: in production that is another machine's. */
+    load: async (library: string | undefined): Promise<void> => void (await importRedoubt(library)),
     open: async (start: StoreStart): Promise<number> => {
       cache = await openStore(start);
       return sharedMs();

@@ -6,7 +6,8 @@ import { type Rig, type RigStart, startRig } from './rig.ts';
 import { type FaultRun, type Sentinels, judgeRun, type Verdict } from './verdict.ts';
 import { Workload } from './workload.ts';
 
-const WARM_MS = 2000;
+/** Until the code is compiled, and two seconds of a healthy run. */
+const WARM_MS = 4000;
 /** Of the fault's length: by then every instance has noticed, and the writes have time to be wrong. */
 const WRITE_AT = 0.4;
 const AFTER_MS = 3000;

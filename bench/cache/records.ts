@@ -43,6 +43,8 @@ export interface Operations {
   readonly hung: number;
   readonly p50: number;
   readonly p99: number;
+  /** Of the two seconds before the fault. */
+  readonly p99Before: number;
   readonly maxMs: number;
   /** Begun while Redis was out of use and longer than `waitedMs`. */
   readonly waited: number;

@@ -29,6 +29,7 @@ export async function startRig({ store, library, config }: RigStart): Promise<Ri
   const databaseUrl = await createDatabase(postgres.url);
   const start = async (name: string): Promise<Instance> => stack.use(await startInstance(name, redis.port));
   const [a, b, fresh] = [await start('a'), await start('b'), await start('fresh')];
+  for (const instance of [a, b, fresh]) await instance.call('load', library);
   const open = (instance: Instance): Promise<number> =>
     instance.call('open', { store, redisUrl: instance.hop.url(), databaseUrl, library, config });
   for (const instance of [a, b]) {

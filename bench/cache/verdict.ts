@@ -76,6 +76,7 @@ export function judgeRun(run: FaultRun): Verdict {
         .join(', ') || 0,
     hung: sum(({ hung }) => hung),
     'max ms': tenth(max(({ maxMs }) => maxMs)),
+    'p99 before ms': tenth(max(({ p99Before }) => p99Before)),
     'p99 ms': tenth(max(({ p99 }) => p99)),
     'loop lag ms': tenth(max(({ loopLagMs }) => loopLagMs)),
     'trip ms': tripMs ?? 'never',

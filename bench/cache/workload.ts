@@ -10,6 +10,8 @@ const HUNG_MS = 1000;
 /** A call that never waits for Redis is done long before; what a busy machine adds stays below. */
 const WAITED_MS = 50;
 const LAG_RESOLUTION_MS = 5;
+/** So long before the fault nothing was wrong: what is slow there is the machine's. */
+const BEFORE_MS = 2000;
 
 /** What kind of operation comes when: twenty turns of it are one round. */
 const TURNS = [
@@ -129,6 +131,7 @@ export class Workload {
     const offset = sharedMs() - performance.now();
     const during = summary?.between(marks.faultAt - offset, marks.endAt - offset);
     const samples = during?.samples ?? [];
+    const before = summary?.between(marks.faultAt - BEFORE_MS - offset, marks.faultAt - offset);
     const tripAt = changes.find(({ to, at }) => at >= marks.faultAt && to.startsWith('degraded'))?.at;
     const afterTrip = tripAt === undefined ? [] : summary!.between(tripAt - offset, marks.healedAt - offset).samples;
     const operations: Operations = {
@@ -137,6 +140,7 @@ export class Workload {
       hung: samples.filter(({ latencyMs, settled }) => !settled || latencyMs > HUNG_MS).length,
       p50: during?.p50 ?? 0,
       p99: during?.p99 ?? 0,
+      p99Before: before?.p99 ?? 0,
       maxMs: during?.maxMs ?? 0,
       waited: afterTrip.filter(({ latencyMs }) => latencyMs > WAITED_MS).length,
       crossed: this.#crossed,
