@@ -46,7 +46,7 @@ export interface Operations {
   /** Of the two seconds before the fault. */
   readonly p99Before: number;
   readonly maxMs: number;
-  /** Begun while Redis was out of use and longer than `waitedMs`. */
+  /** Begun while Redis was out of use and longer than a call that does not wait for it. */
   readonly waited: number;
   /** Answers that belonged to another key. */
   readonly crossed: number;
