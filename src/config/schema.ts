@@ -392,6 +392,11 @@ export const SCHEMA = {
       format: 'count',
       default: 50000,
     },
+    replayWait: {
+      doc: 'How long the use of Redis waits for the journal when Redis is back. What is left then is replayed while Redis is used, and its keys are answered from memory until then.',
+      format: 'duration',
+      default: '200ms',
+    },
     maxLoads: {
       doc: 'Most loaders of getOrSet that run at once; beyond it a value within its grace is served, or the call is refused with ERR_BACKPRESSURE.',
       format: 'count',

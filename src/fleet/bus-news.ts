@@ -14,7 +14,8 @@ export interface Everything {
 }
 
 export interface BusListeners {
-  onChanges(changes: readonly Change[]): void;
+  /** @param sender - who has made the changes, and who is to bring those to Redis that it lacks */
+  onChanges(changes: readonly Change[], sender: string): void;
   /** Any key may have changed, up to that version. */
   onAll(all: Everything): void;
   onGap(): void;
@@ -22,6 +23,8 @@ export interface BusListeners {
   onDied(sender: string): void;
   /** Somebody else is apart now who was not before: it has not heard of the latest changes. */
   onApart(): void;
+  /** Somebody is not apart any more: Redis has all that was heard of it, or is void as a whole. */
+  onRejoined(): void;
   /** Everything that was published before this monotonic time has arrived. */
   onHeard(at: number): void;
 }

@@ -16,8 +16,15 @@ end $$`;
 /** Writers take turns, so that ids become visible in their order and a reader never skips one that commits late. */
 const TURN = `turn as materialized (select pg_advisory_xact_lock(7203, 1))`;
 
-/** $1 sender, $2 bodies. Answers the last id. */
-export const PUBLISH = `with ${TURN}, added as (
+/**
+ * $1 sender, $2 bodies, $3 lease in ms where the sender is apart, else null. Answers the last id.
+ * Listed by the same statement: what an instance tells that is not listed is in Redis, for all who read it.
+ */
+export const PUBLISH = `with ${TURN}, listed as (
+  insert into redoubt_bus_apart (sender, lease_until)
+  select $1, now() + $3::float8 * interval '1 ms' from turn where $3 is not null
+  on conflict (sender) do update set lease_until = excluded.lease_until
+), added as (
   insert into redoubt_bus (sender, body)
   select $1, t.body from turn, unnest($2::text[]) with ordinality as t (body, n) order by t.n
   returning id

@@ -6,7 +6,8 @@
 // find out about, and `heardAt` is a lease like any other.
 //
 //   apart    An instance without Redis lists itself, and renews the listing; whoever works with Redis tells its
-//            changes here too as long as somebody else is listed, those of the last moments included.
+//            changes here too as long as somebody else is listed, those of the last moments included. It ends its
+//            listing when Redis has everything that it told; so what is read of one that is not listed is in Redis.
 //   order    Writers take turns by an advisory lock, so ids become visible in their order.
 //   floor    Messages that are deleted raise the floor. A reader that has not come so far has missed some: `onGap`.
 //            Those of an instance that is apart stay until it is back, for those who join meanwhile.
@@ -78,6 +79,11 @@ export class Bus {
   /** Changes that wait to be told. */
   get pending(): number {
     return this.#pending.size;
+  }
+
+  /** Whether somebody may have told of changes that Redis lacks. */
+  isApart(sender: string): boolean {
+    return this.#others.has(sender);
   }
 
   /** Begins to listen; again after each time PostgreSQL was away. @throws what `SqlBackend.query` throws */
@@ -156,27 +162,32 @@ export class Bus {
       const polled = rows[0];
       if (!polled) return;
       if (this.#last < BigInt(polled.floor)) listeners.onGap();
-      for (const row of polled.rows) if (row.sender !== sender) this.#hear(JSON.parse(row.body) as Body);
+      const apart = new Set(polled.apart.map((listing) => listing.sender));
+      for (const row of polled.rows) if (row.sender !== sender) this.#hear(row, apart.has(row.sender));
       const lastRow = polled.rows.at(-1);
       this.#last = lastRow && polled.rows.length === ROWS ? BigInt(lastRow.id) : maxOf(polled, this.#last);
-      this.#learn(polled.apart);
+      this.#learn(polled.apart, apart);
       if (polled.rows.length < ROWS) return listeners.onHeard(sentAt);
     }
   }
 
-  #hear(body: Body): void {
+  /** @param apart - the sender is listed; else Redis has got by now what it lacked then */
+  #hear({ sender, body }: Polled['rows'][number], apart: boolean): void {
     const { listeners } = this.#options;
-    if ('all' in body) listeners.onAll(body.all);
-    else listeners.onChanges(body.changes.map(([key, version, kind]) => ({ key, version, kind })));
+    const message = JSON.parse(body) as Body;
+    const kindNow = (kind: Change['kind']): Change['kind'] => (apart ? kind : 'shared');
+    if ('all' in message) return listeners.onAll({ ...message.all, kind: kindNow(message.all.kind) });
+    const changes = message.changes.map(([key, version, kind]) => ({ key, version, kind: kindNow(kind) }));
+    listeners.onChanges(changes, sender);
   }
 
-  #learn(apart: Polled['apart']): void {
+  #learn(listings: Polled['apart'], others: ReadonlySet<string>): void {
     const { listeners } = this.#options;
-    const others = new Set(apart.map(({ sender }) => sender));
-    const isNew = apart.some(({ sender }) => !this.#others.has(sender));
+    const before = this.#others;
     this.#others = others;
-    for (const { sender, lapsed } of apart) if (lapsed) listeners.onDied(sender);
-    if (isNew) listeners.onApart();
+    for (const { sender, lapsed } of listings) if (lapsed) listeners.onDied(sender);
+    if (listings.some(({ sender }) => !before.has(sender))) listeners.onApart();
+    if ([...before].some((sender) => !others.has(sender))) listeners.onRejoined();
   }
 
   #schedule(): void {
@@ -209,17 +220,29 @@ export class Bus {
 
   async #flush(): Promise<void> {
     const { sql, clock, sender } = this.#options;
-    if (this.#apart && clock.now() - this.#listedAt > LISTING_MS / 3) {
-      await sql.query(PART, [sender, LISTING_MS]);
-      this.#listedAt = clock.now();
-    }
-    while (this.#allPending || this.#pending.size > 0) {
+    for (;;) {
       if (this.#allPending) await this.#publishAll(this.#allPending);
-      else await this.#publishChanges();
+      else if (this.#pending.size > 0) await this.#publishChanges();
+      else if (this.#apart && clock.now() - this.#listedAt > LISTING_MS / 3) {
+        await sql.query(PART, [sender, LISTING_MS]);
+        this.#listedAt = clock.now();
+      } else if (!this.#apart && this.#listedAt !== Number.POSITIVE_INFINITY) {
+        await sql.query(REJOIN, [sender]);
+        // Apart again meanwhile: what was listed before that is not any more.
+        this.#listedAt = this.#apart ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+      } else return;
     }
-    if (this.#apart || this.#listedAt === Number.POSITIVE_INFINITY) return;
-    await sql.query(REJOIN, [sender]);
-    this.#listedAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** Tells, and is listed from the same moment on where this instance is apart. @returns the last id */
+  async #publish(bodies: readonly string[]): Promise<string | undefined> {
+    const { sql, sender, clock } = this.#options;
+    const listed = this.#apart;
+    const sentAt = clock.now();
+    const { rows } = await sql.query<{ id: string }>(PUBLISH, [sender, bodies, listed ? LISTING_MS : null]);
+    if (listed && this.#apart) this.#listedAt = sentAt;
+    this.#publishedAt = clock.now();
+    return rows[0]?.id;
   }
 
   #overflow(): void {
@@ -232,15 +255,14 @@ export class Bus {
   async #publishAll(all: Everything): Promise<void> {
     const { sql, sender } = this.#options;
     const body: Body = { all };
-    const { rows } = await sql.query<{ id: string }>(PUBLISH, [sender, [JSON.stringify(body)]]);
+    const id = await this.#publish([JSON.stringify(body)]);
     if (this.#allPending === all) this.#allPending = undefined;
     this.#outstanding = 0;
-    this.#publishedAt = this.#options.clock.now();
-    await sql.query(COLLAPSE, [sender, rows[0]?.id]);
+    await sql.query(COLLAPSE, [sender, id]);
   }
 
   async #publishChanges(): Promise<void> {
-    const { sql, sender, maxChanges } = this.#options;
+    const { maxChanges } = this.#options;
     const changes = [...this.#pending.values()].slice(0, CHANGES_PER_ROW * 4);
     const bodies: string[] = [];
     for (let at = 0; at < changes.length; at += CHANGES_PER_ROW) {
@@ -248,8 +270,7 @@ export class Bus {
       const body: Body = { changes: part.map(({ key, version, kind }) => [key, version, kind] as const) };
       bodies.push(JSON.stringify(body));
     }
-    await sql.query(PUBLISH, [sender, bodies]);
-    this.#publishedAt = this.#options.clock.now();
+    await this.#publish(bodies);
     for (const change of changes) {
       if (this.#pending.get(change.key) === change) this.#pending.delete(change.key);
     }

@@ -40,6 +40,9 @@ async function startFleet(cache: object = {}) {
 const becomes = (rig: CacheRig, key: string, value: unknown, withinMs = HEARD_MS): Promise<unknown> =>
   eventually(async () => expect(await rig.cache.get(key)).toEqual(value), { withinMs, everyMs: 5 });
 
+const replayed = ({ cache }: CacheRig): unknown => cache.report().counters['replayed'];
+const journal = ({ cache }: CacheRig): number => cache.stats().journal;
+
 describe('a fleet of caches while Redis is down', () => {
   it('tells each other of sets and deletes through PostgreSQL, and of nothing else', async () => {
     await using fleet = await startFleet();
@@ -205,6 +208,94 @@ describe('a fleet of caches while Redis is down', () => {
     for (const rig of [a, b, fresh]) {
       expect((await Promise.all(keys.map((key) => rig.cache.get(key)))).filter(Boolean)).toEqual([]);
     }
+  });
+});
+
+describe('a fleet of caches to which Redis returns', () => {
+  const keys = Array.from({ length: 1500 }, (_, n) => `k${n}`);
+  const setAll = ({ cache }: CacheRig, value: string): Promise<void[]> =>
+    Promise.all(keys.map((key) => cache.set(key, value)));
+  const getAll = ({ cache }: CacheRig): Promise<unknown[]> => Promise.all(keys.map((key) => cache.get(key)));
+
+  it('brings each write to Redis once, by the instance that made it', async () => {
+    await using fleet = await startFleet();
+    const { a, b, more } = fleet;
+    a.redisLost();
+    b.redisLost();
+    await setAll(a, 'v1');
+    await b.cache.set('by b', 'v1');
+    await eventually(() => expect([journal(a), journal(b)]).toEqual([keys.length + 1, keys.length + 1]));
+    await using fresh = await CacheRig.startWithoutRedis(more);
+    await Promise.all([a, b, fresh].map((rig) => rig.redisBack()));
+    await eventually(() => expect([a, b, fresh].map(journal)).toEqual([0, 0, 0]));
+    expect([a, b, fresh].map(replayed)).toEqual([keys.length, 1, 0]);
+    for (const rig of [b, fresh]) expect(new Set(await getAll(rig))).toEqual(new Set(['v1']));
+    expect(await a.cache.get('by b')).toBe('v1');
+  });
+
+  it('carries what its author does not bring, so that the key can be cached again', async () => {
+    await using fleet = await startFleet();
+    const { a, b, more } = fleet;
+    await a.cache.set('k', 'v1');
+    expect(await b.cache.get('k')).toBe('v1');
+    a.redisLost();
+    await a.cache.set('k', 'v2');
+    await becomes(b, 'k', undefined);
+    expect(await b.cache.lookup('k')).toEqual({ status: 'miss', source: 'memory' });
+    await eventually(async () => {
+      expect(await b.cache.lookup('k')).toEqual({ status: 'miss', source: 'redis' });
+    });
+    expect([journal(b), replayed(b)]).toEqual([0, 1]);
+    await using fresh = await CacheRig.start(more);
+    expect(await fresh.cache.get('k')).toBeUndefined();
+    await a.redisBack();
+    await becomes(b, 'k', 'v2');
+    await becomes(fresh, 'k', 'v2');
+  });
+
+  it('uses Redis before the journal is empty, and answers for what is in it', async () => {
+    await using fleet = await startFleet({ replayWait: '0ms' });
+    const { a, b, more } = fleet;
+    await a.cache.set('untouched', 'v1');
+    await setAll(a, 'v1');
+    a.redisLost();
+    b.redisLost();
+    await setAll(a, 'v2');
+    await a.cache.delete('k0');
+    await using fresh = await CacheRig.startWithoutRedis(more);
+    await fresh.redisBack();
+    await a.redisBack();
+    expect(journal(a)).toBe(keys.length);
+    expect(await a.cache.lookup('untouched')).toMatchObject({ value: 'v1', source: 'redis' });
+    expect(await a.cache.lookup('k1')).toMatchObject({ status: 'hit', value: 'v2', source: 'memory' });
+    expect(await a.cache.lookup('k0')).toEqual({ status: 'miss', source: 'memory' });
+    const seen = new Set<unknown>();
+    await eventually(async () => {
+      for (const value of await getAll(fresh)) seen.add(value);
+      expect([journal(a), journal(fresh)]).toEqual([0, 0]);
+    });
+    for (const value of await getAll(fresh)) seen.add(value);
+    expect(seen).toEqual(new Set([undefined, 'v2']));
+    expect(await fresh.cache.lookup('k0')).toEqual({ status: 'miss', source: 'redis' });
+  });
+
+  it('fault 49: leaves nothing old behind when an instance dies before its journal is replayed', async () => {
+    await using fleet = await startFleet({ replayWait: '0ms' });
+    const { a, b, more } = fleet;
+    await setAll(a, 'v1');
+    a.redisLost();
+    await setAll(a, 'v2');
+    await eventually(() => expect(journal(b)).toBeGreaterThan(0));
+    await a.redisBack();
+    await a.kill();
+    expect(replayed(a)).toBe(0);
+    await using fresh = await CacheRig.start(more);
+    // Whichever of them notices first that the listing has run out begins a new epoch.
+    const epochs = (): number =>
+      [b, fresh].reduce((sum, { cache }) => sum + (cache.report().counters['epochs'] ?? 0), 0);
+    const before = epochs();
+    await eventually(() => epochs() > before, { withinMs: 8_000 });
+    for (const rig of [b, fresh]) expect(new Set(await getAll(rig))).toEqual(new Set([undefined]));
   });
 });
 

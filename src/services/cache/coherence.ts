@@ -45,7 +45,7 @@ export interface CoherenceOptions extends Layout {
   readonly writes: Writes;
   readonly deadlineMs: number;
   /** Notes what another instance has changed and Redis lacks. */
-  readonly carry: (key: string, version: string) => void;
+  readonly carry: (key: string, version: string, sender: string) => void;
   /** Redis' content as a whole is void. @param cleared - version of a clear(), or empty */
   readonly requireEpoch: (cleared: string) => void;
 }
@@ -103,8 +103,8 @@ export class Coherence {
     this.forgetCopies(cleared);
   }
 
-  /** Another instance has changed a key. @param apart - Redis does not have the change */
-  heard(key: string, version: string, apart: boolean): void {
+  /** Another instance has changed a key. @param lackedBy - who is to bring it to Redis; none: Redis has it */
+  heard(key: string, version: string, lackedBy: string | undefined): void {
     const { versions, reads, locate, onTag, counts, journal, carry } = this.#options;
     versions.observe(version);
     reads.drop(key);
@@ -114,7 +114,7 @@ export class Coherence {
     if (entry) place?.memory.delete(place.key);
     onTag(key, version);
     counts.invalidations += 1;
-    if (apart) carry(key, version);
+    if (lackedBy) carry(key, version, lackedBy);
     else journal.settle(key, version);
   }
 
@@ -128,9 +128,7 @@ export class Coherence {
   /** Leaves nothing in memory but this instance's own writes that Redis lacks, and of these none before a version. */
   forgetCopies(before: string): void {
     const { journal, writes, memories } = this.#options;
-    for (const [key, note] of journal.entries()) {
-      if (note.version < before) journal.settle(key, note.version);
-    }
+    journal.settleBefore(before);
     for (const [memory, fleetKeyOf] of memories()) {
       for (const [key] of memory.entries()) {
         const fleetKey = fleetKeyOf(key);

@@ -61,7 +61,7 @@ export class Core {
 
   constructor(options: CoreOptions) {
     const { config, redis, sql, clock, log, random, layout } = options;
-    const { deadlineMs, journalMax, compressAbove, hearing, beatMs, leaseMs } = config.cache;
+    const { deadlineMs, journalMax, replayWaitMs, compressAbove, hearing, beatMs, leaseMs } = config.cache;
     const { connectTimeoutMs, keyPrefix } = config.redis;
     this.#memories = layout.memories;
     this.config = config.cache;
@@ -99,7 +99,7 @@ export class Core {
       reads: this.reads,
       writes: this.writes,
       deadlineMs,
-      carry: (key, version) => this.#carry(key, version),
+      carry: (key, version, author) => this.#carry(key, version, author),
       requireEpoch: (cleared) => this.#requireEpoch(cleared),
     });
     this.replayer = new Replayer({
@@ -109,23 +109,21 @@ export class Core {
       random,
       deadlineMs,
       stepMs: connectTimeoutMs,
+      waitMs: replayWaitMs,
       peek: (key) => this.coherence.peek(key),
       serialised: (key, entry) => layout.locate(key)?.serialised(entry),
       onRefused: (key) => this.coherence.forget(key),
       // A deaf PostgreSQL does not keep Redis out of use: others' changes are late then, as they were before.
       before: async () => this.news?.bus.poll().catch(() => undefined),
+      isApart: (author) => this.news?.bus.isApart(author) ?? false,
       onEpoch: async () => this.news?.bury().catch(() => undefined),
       onDone: () => this.#resume(),
     });
     if (sql && sql.kind !== 'none') {
       const everyMs = sql.kind === 'server' ? config.fleet.busEveryMs : ALONE_EVERY_MS;
-      this.news = new News({ clock, versions: this.versions, standing: this.standing }, this.coherence, {
-        sql,
-        clock,
-        sender,
-        everyMs,
-        maxChanges: journalMax,
-      });
+      const { versions, standing } = this;
+      const host = { clock, versions, standing, onRejoined: () => this.#settleRejoined() };
+      this.news = new News(host, this.coherence, { sql, clock, sender, everyMs, maxChanges: journalMax });
     }
     this.tracker = new Tracker({
       redis,
@@ -165,8 +163,9 @@ export class Core {
     this.#wanted = wanted;
     this.#inUse = inUse;
     if (inUse) {
-      if (begins) this.#resume();
-      if (this.replayer.isBehind) this.replayer.schedule();
+      if (!begins) return;
+      this.#resume();
+      this.replayer.start();
     } else {
       this.#suspended = false;
       this.replayer.stop();
@@ -216,16 +215,16 @@ export class Core {
     this.replayer.stop();
     this.tracker.close();
     this.coherence.close();
-    const { size } = this.journal;
-    if (this.redis.engaged && this.replayer.isBehind) {
-      await this.replayer.run(signal).catch((error: unknown) => {
-        const facts = { keys: this.journal.size, err: error };
+    const { owed } = this.journal;
+    if (this.redis.engaged && this.replayer.owes) {
+      await this.replayer.run(signal, Number.POSITIVE_INFINITY).catch((error: unknown) => {
+        const facts = { keys: this.journal.owed, err: error };
         this.log.warn(facts, 'The cache stops before Redis has taken all of its writes');
       });
-    } else if (size > 0) {
-      this.log.warn({ keys: size }, 'The cache stops without Redis: it never saw the last writes of these keys');
+    } else if (owed > 0) {
+      this.log.warn({ keys: owed }, 'The cache stops without Redis: it never saw the last writes of these keys');
     }
-    await this.news?.bus.leave(!this.replayer.isBehind);
+    await this.news?.bus.leave(!this.replayer.owes);
     this.journal.clear();
   }
 
@@ -236,20 +235,27 @@ export class Core {
     this.writes.giveUp(reason);
   }
 
-  /** Redis is up to date with this instance, and asked again. */
+  /** Redis answers in time, and is asked again for all that is not in the journal. */
   #resume(): void {
     if (!this.#inUse || this.#closed) return;
     this.#suspended = false;
-    if (!this.replayer.isBehind) this.news?.bus.setApart(false);
+    if (!this.replayer.owes) this.news?.bus.setApart(false);
+    this.#settleRejoined();
     if (!this.standing.isLocal) return;
     this.standing.share();
     this.standing.hitsUntil = this.tracker.heardUntil;
   }
 
-  #carry(key: string, version: string): void {
+  #carry(key: string, version: string, sender: string): void {
     if (!this.#wanted) return;
-    if (!this.journal.put(key, { version, until: 0, carried: true })) this.replayer.requireEpoch('');
-    this.replayLater();
+    const note = { version, until: 0, sender, heardAt: this.clock.now() } as const;
+    if (!this.journal.carry(key, note)) return this.#requireEpoch('');
+    if (this.#inUse && !this.#closed) this.replayer.scheduleCarrying();
+  }
+
+  /** Of what others have brought to Redis by now, Redis can be asked again. Alone, what was heard of it is all there is. */
+  #settleRejoined(): void {
+    if (this.asksRedis) this.replayer.settleRejoined();
   }
 
   #requireEpoch(cleared: string): void {

@@ -14,13 +14,16 @@ export interface NewsHost {
   readonly clock: Clock;
   readonly versions: VersionClock;
   readonly standing: Standing;
+  /** Somebody has brought to Redis what it lacked of theirs. */
+  readonly onRejoined: () => void;
 }
 
 /**
  * What this cache tells the others through PostgreSQL, and what it hears of them there (fleet/bus.ts).
  *
- * Whoever hears of a change that Redis lacks carries it there as a deletion of that version: so it is right even
- * where the one that made it does not come back, and that one's own value of the same version still takes its place.
+ * Whoever hears of a change that Redis lacks answers for the key until its author is back and has brought it there.
+ * Where that takes longer, the change is carried there as a deletion of that version, so that the key can be cached
+ * again; the author's own value of the same version still takes its place.
  */
 export class News implements BusListeners {
   readonly bus: Bus;
@@ -72,8 +75,14 @@ export class News implements BusListeners {
     }
   }
 
-  onChanges(changes: readonly Change[]): void {
-    for (const { key, version, kind } of changes) this.#coherence.heard(key, version, kind === 'apart');
+  onChanges(changes: readonly Change[], sender: string): void {
+    for (const { key, version, kind } of changes) {
+      this.#coherence.heard(key, version, kind === 'apart' ? sender : undefined);
+    }
+  }
+
+  onRejoined(): void {
+    this.#host.onRejoined();
   }
 
   onAll({ kind, version, cleared }: Everything): void {

@@ -67,7 +67,7 @@ export class Writer {
   note(key: string, version: string, until: number): undefined {
     if (!this.#core.shared) return;
     this.#core.news?.apart(key, version);
-    if (!this.#core.journal.put(key, { version, until, carried: false })) {
+    if (!this.#core.journal.put(key, { version, until })) {
       this.#core.replayer.requireEpoch('');
       this.#overflow += 1;
       // Each of the others has as many of them to let go of.

@@ -148,6 +148,23 @@ describe('the return of Redis', () => {
     expect(rig.cache.stats().journal).toBe(0);
   });
 
+  it('waits for the journal no longer than it may, and replays the rest while Redis is used', async () => {
+    await using rig = startRig({ replayWait: '0ms' });
+    await rig.cache.set('a', 'old');
+    await rig.cache.set('untouched', 1);
+    rig.lose();
+    await rig.cache.set('a', 'new');
+    rig.redis.writes.length = 0;
+    await rig.comeBack();
+    expect(rig.redis.writes).toEqual([]);
+    expect(await rig.cache.lookup('a')).toMatchObject({ status: 'hit', value: 'new', source: 'memory' });
+    expect(await rig.cache.lookup('untouched')).toMatchObject({ status: 'hit', source: 'redis' });
+    await rig.clock.advance(50);
+    expect(rig.redis.writes).toEqual(['a']);
+    expect(await rig.cache.lookup('a')).toMatchObject({ status: 'hit', value: 'new', source: 'redis' });
+    expect(rig.cache.stats().journal).toBe(0);
+  });
+
   it('puts a deletion where memory has evicted the value: the old one must not come back', async () => {
     await using rig = startRig({ maxEntries: 1 });
     await rig.cache.set('a', 'old');
