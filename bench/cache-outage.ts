@@ -13,6 +13,7 @@ import { describeStale } from './cache/judge.ts';
 import { runLoaders } from './cache/loaders.ts';
 import { runMillion } from './cache/million.ts';
 import { STORES, type StoreName } from './cache/stores.ts';
+import { describeWaited } from './cache/verdict.ts';
 import { runZombies } from './cache/zombie.ts';
 
 const USAGE = `usage: node cache-outage.ts [--seconds 8] [--fault ${Object.keys(FAULTS).join('|')}] [--rate 1000] [--seed 1]
@@ -64,6 +65,7 @@ async function runFaults({ faults, ...start }: Arguments): Promise<number> {
     const { verdict, run } = await runFault({ ...start, fault });
     missedBars += printBars(`${fault}, ${start.faultMs / 1000} s, ${start.store}`, verdict.bars);
     for (const line of describeStale(verdict.stale, run.marks.faultAt)) console.log(`    ${line}`);
+    for (const line of describeWaited(verdict.waited)) console.log(`    ${line}`);
     rows.push(verdict.row);
   }
   // Transposed: a column for each fault.

@@ -35,6 +35,16 @@ export interface Change {
   readonly at: number;
 }
 
+/** An operation that took too long while Redis was out of use. */
+export interface Waited {
+  readonly turn: string;
+  /** When it was begun, since the trip. */
+  readonly afterTripMs: number;
+  readonly latencyMs: number;
+  /** Share of it in which the event loop of the instance did not turn. */
+  readonly stalledMs: number;
+}
+
 /** What one instance's operations were like in a window. */
 export interface Operations {
   readonly count: number;
@@ -47,7 +57,7 @@ export interface Operations {
   readonly p99Before: number;
   readonly maxMs: number;
   /** Begun while Redis was out of use and longer than a call that does not wait for it. */
-  readonly waited: number;
+  readonly waited: readonly Waited[];
   /** Answers that belonged to another key. */
   readonly crossed: number;
   /** Longest time in which the event loop of the instance did not turn: explains a latency that Redis does not. */

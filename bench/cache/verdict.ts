@@ -1,6 +1,6 @@
 import type { Bar } from './bars.ts';
 import { type StaleRead, staleReads } from './judge.ts';
-import type { Harvest, Marks, Read } from './records.ts';
+import type { Harvest, Marks, Read, Waited } from './records.ts';
 
 /** Keys of instance a whose fate the run follows one by one. */
 export interface Sentinels {
@@ -29,6 +29,8 @@ export interface Verdict {
   readonly bars: readonly Bar[];
   /** Stale reads that no bar allows, to be shown. */
   readonly stale: readonly StaleRead[];
+  /** Operations that waited for Redis, to be shown. */
+  readonly waited: readonly Waited[];
 }
 
 /** An invalidation may be under way so long, with and without Redis. */
@@ -66,6 +68,7 @@ export function judgeRun(run: FaultRun): Verdict {
   const max = (of: (operations: Harvest['operations']) => number): number => Math.max(of(ops[0]!), of(ops[1]!));
   const rejected = mergeCounts(ops.map((one) => one.rejected));
   const count = sum((one) => one.count);
+  const waited = ops.flatMap((one) => one.waited);
   const tripMs = tripped(a, marks);
   const row = {
     fault: run.fault,
@@ -80,7 +83,7 @@ export function judgeRun(run: FaultRun): Verdict {
     'p99 ms': tenth(max(({ p99 }) => p99)),
     'loop lag ms': tenth(max(({ loopLagMs }) => loopLagMs)),
     'trip ms': tripMs ?? 'never',
-    waited: sum(({ waited }) => waited),
+    waited: waited.length,
     'writer stale': writer.length,
     'other stale before': before.length,
     'during, as hit': undeclared.length,
@@ -100,7 +103,7 @@ export function judgeRun(run: FaultRun): Verdict {
     { what: 'bar 1: p99, ms', figure: max(({ p99 }) => p99), atMost: 10 },
     {
       what: 'bar 1: operations that waited for Redis after the first trip',
-      figure: tripMs === undefined ? undefined : sum(({ waited }) => waited),
+      figure: tripMs === undefined ? undefined : waited.length,
       atMost: 0,
     },
     { what: 'bar 1: answers of another key', figure: sum(({ crossed }) => crossed), atMost: 0 },
@@ -117,7 +120,14 @@ export function judgeRun(run: FaultRun): Verdict {
     },
     { what: `bar 6: the same in the fault`, figure: undeclared.length, atMost: 0 },
   ];
-  return { row, bars, stale: [...writer, ...before, ...undeclared, ...freshStale, ...late] };
+  return { row, bars, stale: [...writer, ...before, ...undeclared, ...freshStale, ...late], waited };
+}
+
+/** The first of them as text, for whoever looks for the cause. */
+export function describeWaited(waited: readonly Waited[], most = 10): string[] {
+  return waited.slice(0, most).map(({ turn, afterTripMs, latencyMs, stalledMs }) => {
+    return `${turn}: ${tenth(latencyMs)} ms, begun ${tenth(afterTripMs)} ms after the trip; the event loop stood still for ${tenth(stalledMs)} ms of it`;
+  });
 }
 
 function owns(name: string, { key }: Read): boolean {

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { type Load, type LoadSample, startLoad } from '../../test/support/load.ts';
-import { type Ack, type Harvest, type Marks, type Operations, type Read, sharedMs } from './records.ts';
+import { type Ack, type Harvest, type Marks, type Operations, type Read, sharedMs, type Waited } from './records.ts';
 import type { CacheUnderTest, Versioned } from './stores.ts';
 
 /** Keys that each instance writes over and over, and that the other reads. */
@@ -12,6 +12,8 @@ const WAITED_MS = 45;
 /** A cold getOrSet may wait as long once more for the lock of PostgreSQL, whose connections open in that moment. */
 const WAITED_COLD_MS = 95;
 const LAG_RESOLUTION_MS = 5;
+/** A timer of `LAG_RESOLUTION_MS` that comes later than this has found the event loop standing still. */
+const STALL_MS = 15;
 /** So long before the fault nothing was wrong: what is slow there is the machine's. */
 const BEFORE_MS = 2000;
 
@@ -42,6 +44,9 @@ export class Workload {
   readonly #reads: Read[] = [];
   readonly #versions = new Map<string, number>();
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  /** When the event loop stood still, on `performance.now()`'s scale. */
+  readonly #stalls: { readonly from: number; readonly to: number }[] = [];
+  #stallWatch: NodeJS.Timeout | undefined;
   #crossed = 0;
   #load: Load<void> | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -113,6 +118,7 @@ export class Workload {
       readNothing: () => this.#read(`nothing:${plan.me}:${cold}`),
     };
     this.#lag.enable();
+    this.#watchStalls();
     this.#load = startLoad({
       ratePerSecond: plan.ratePerSecond,
       request: async (index) => {
@@ -130,6 +136,7 @@ export class Workload {
     this.unwatch();
     const summary = await this.#load?.stop();
     this.#lag.disable();
+    clearInterval(this.#stallWatch);
     const changes = [...this.#cache.changes];
     // performance.now() of this process to the clock of all.
     const offset = sharedMs() - performance.now();
@@ -137,7 +144,6 @@ export class Workload {
     const samples = during?.samples ?? [];
     const before = summary?.between(marks.faultAt - BEFORE_MS - offset, marks.faultAt - offset);
     const tripAt = changes.find(({ to, at }) => at >= marks.faultAt && to.startsWith('degraded'))?.at;
-    const afterTrip = tripAt === undefined ? [] : summary!.between(tripAt - offset, marks.healedAt - offset).samples;
     const operations: Operations = {
       count: samples.length,
       rejected: countBy(samples.filter(({ failed }) => failed)),
@@ -146,13 +152,34 @@ export class Workload {
       p99: during?.p99 ?? 0,
       p99Before: before?.p99 ?? 0,
       maxMs: during?.maxMs ?? 0,
-      waited: afterTrip.filter(({ index, latencyMs }) => {
-        return latencyMs > (turnOf(index) === 'getOrSetCold' ? WAITED_COLD_MS : WAITED_MS);
-      }).length,
+      waited:
+        tripAt === undefined
+          ? []
+          : this.#waited(summary!.between(tripAt - offset, marks.healedAt - offset).samples, tripAt - offset),
       crossed: this.#crossed,
       loopLagMs: Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS),
     };
     return { operations, acks: this.#acks, reads: this.#reads, changes };
+  }
+
+  #watchStalls(): void {
+    let last = performance.now();
+    this.#stallWatch = setInterval(() => {
+      const now = performance.now();
+      if (now - last > STALL_MS) this.#stalls.push({ from: last, to: now });
+      last = now;
+    }, LAG_RESOLUTION_MS);
+  }
+
+  #waited(samples: readonly LoadSample<void>[], tripAt: number): Waited[] {
+    return samples.flatMap(({ index, startedMs, latencyMs }) => {
+      const turn = turnOf(index);
+      if (latencyMs <= (turn === 'getOrSetCold' ? WAITED_COLD_MS : WAITED_MS)) return [];
+      const overlap = ({ from, to }: { from: number; to: number }): number =>
+        Math.max(0, Math.min(to, startedMs + latencyMs) - Math.max(from, startedMs));
+      const stalledMs = this.#stalls.reduce((sum, stall) => sum + overlap(stall), 0);
+      return { turn, afterTripMs: startedMs - tripAt, latencyMs, stalledMs };
+    });
   }
 
   async #read(key: string): Promise<Read> {
