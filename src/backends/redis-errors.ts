@@ -23,6 +23,8 @@ const REPLIES: Readonly<Record<string, Exclude<OutcomeKind, 'ok'>>> = {
   NOPERM: 'refused',
   DENIED: 'refused',
   NOPROTO: 'refused',
+  MOVED: 'refused',
+  CROSSSLOT: 'refused',
 };
 
 const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_OSSL|EPROTO)/;

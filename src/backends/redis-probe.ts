@@ -37,7 +37,8 @@ export interface ProbeOptions {
 /**
  * Probes Redis on a connection of its own: role, a write with TTL, a read-back. PING lies: it is
  * answered under OOM, READONLY, CLUSTERDOWN and NOPERM, and refused under MISCONF although reads
- * work (FACTS, measured with Redis 7.0.15).
+ * work (FACTS, measured with Redis 7.0.15). The read-back is of two keys, as all services read: a
+ * node of Redis Cluster takes single keys well and refuses each command of ours (CROSSSLOT).
  */
 export class RedisProbe {
   readonly #options: ProbeOptions;
@@ -105,14 +106,14 @@ export class RedisProbe {
   async #ask(client: Redis): Promise<void> {
     const nonce = Math.floor(this.#options.random() * 2 ** 52).toString(36);
     const { key } = this.#options;
-    const pipeline = client.pipeline().role().set(key, nonce, 'PX', 60_000).get(key);
+    const pipeline = client.pipeline().role().set(key, nonce, 'PX', 60_000).mget(key, `${key}:2`);
     if (!this.#identity) pipeline.info('server').info('replication');
     const replies = (await pipeline.exec()) ?? [];
     for (const [error] of replies) if (error) throw error;
     const values = replies.map(([, value]) => value);
-    const [role, , readBack, server, replication] = values;
+    const [role, , found, server, replication] = values;
     if ((role as unknown[])[0] !== 'master') throw new ProbeError('READONLY a replica answered');
-    if (readBack !== nonce) throw new ProbeError('MASTERDOWN the read-back differs');
+    if ((found as unknown[])[0] !== nonce) throw new ProbeError('MASTERDOWN the read-back differs');
     if (server !== undefined) this.#identity = parseIdentity(String(server), String(replication));
   }
 }

@@ -16,6 +16,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
   LOADING: 'Redis is loading its data',
   MASTERDOWN: 'The replica has lost its master, or the read-back differed',
   CLUSTERDOWN: 'The cluster does not serve its slots',
+  MOVED: 'It is a node of Redis Cluster, which is not supported',
+  CROSSSLOT: 'It is a node of Redis Cluster, which is not supported',
   BUSY: 'Redis is busy with a script',
   READONLY: 'Writes are refused: it is a read-only replica',
   OOM: 'Writes are refused: its memory is full',

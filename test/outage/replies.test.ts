@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/ports.ts';
 import { logLines, startRig } from './rig.ts';
 
 const PASSWORD = 'planted-redis-password';
@@ -44,6 +45,31 @@ describe('replies', () => {
     await control.replicaof('NO', 'ONE');
     await rig.becomes('available', 20_000);
     expect(await user.visit()).toBe(3);
+    await rig.expectSound();
+  });
+
+  it('fault 23: a Cluster without slots is degraded although PING works, and one with slots is refused in words', async () => {
+    // The bus is 10,000 above the port by default, where there may be none; a master waits for the node timeout
+    // before it serves again.
+    const cluster = { 'cluster-enabled': 'yes', 'cluster-port': await freePort(), 'cluster-node-timeout': 500 };
+    const redisArgs = Object.entries(cluster).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    await using rig = await startRig({ redisArgs });
+    const control = rig.redis.client();
+    expect(await control.ping()).toBe('PONG');
+    expect((await rig.becomes('degraded.unreachable')).machines['redis']?.reason.code).toBe('CLUSTERDOWN');
+    const user = rig.user();
+    await user.login('ada');
+    await control.cluster('ADDSLOTSRANGE', 0, 16_383);
+    // Single keys it takes: had the probe asked for no more, each command of the services would fail from now on.
+    await eventually(async () => expect(await control.set('a', '1')).toBe('OK'));
+    const report = await rig.becomes('degraded.refused');
+    expect(report.machines['redis']?.reason).toMatchObject({
+      code: 'CROSSSLOT',
+      message: expect.stringContaining('Redis Cluster'),
+    });
+    expect(await user.visit()).toBe(1);
+    await rig.server.fetch('/v1/cache/greeting', { method: 'PUT', body: 'hello' });
+    expect(await (await rig.server.fetch('/v1/cache/greeting')).text()).toContain('hello');
     await rig.expectSound();
   });
 

@@ -14,6 +14,8 @@ export interface RigStart {
   /** `none` or a database URL in place of a fresh database on the shared PostgreSQL. */
   readonly databaseUrl?: string;
   readonly redisUrl?: (hop: Hop) => string;
+  /** More arguments for redis-server. */
+  readonly redisArgs?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: ServerStart['args'];
   readonly hopMode?: Hop['mode'];
@@ -37,7 +39,7 @@ export interface Rig extends AsyncDisposable {
 export async function startRig(start: RigStart = {}): Promise<Rig> {
   const stack = new AsyncDisposableStack();
   try {
-    const redis = stack.use(await startRedis());
+    const redis = stack.use(await startRedis(start.redisArgs ? { args: start.redisArgs } : {}));
     const hop = stack.use(await startHop({ to: redis.port, mode: start.hopMode ?? 'pass' }));
     const env = {
       REDIS_URL: (start.redisUrl ?? ((through: Hop) => through.url()))(hop),
