@@ -218,7 +218,7 @@ describe.each(MODES)('cache operations in mode %s', (backend) => {
     await expect(instance.cache.set('', 1)).rejects.toMatchObject({ code: 'ERR_CACHE_KEY' });
     await expect(instance.cache.get('x'.repeat(513))).rejects.toMatchObject({ code: 'ERR_CACHE_KEY' });
     await expect(instance.cache.set('k', undefined)).rejects.toMatchObject({ code: 'ERR_CACHE_VALUE' });
-    await expect(instance.cache.set('k', 'x'.repeat(1_048_576))).rejects.toMatchObject({ code: 'ERR_CACHE_VALUE' });
+    await expect(instance.cache.set('k', 'x'.repeat(1_048_577))).rejects.toMatchObject({ code: 'ERR_CACHE_VALUE' });
     await expect(instance.cache.set('k', 1, { ttlMs: 0 })).rejects.toMatchObject({ code: 'ERR_CACHE_VALUE' });
     expect(await instance.cache.has('k')).toBe(false);
   });

@@ -4,7 +4,8 @@ import { RedoubtError } from '../../core/errors.ts';
 
 /** A value in its serialised form, as its giver cannot change it any more. */
 export type Payload =
-  | { readonly kind: 'json'; readonly data: string; readonly bytes: number }
+  /** `text`: the value itself. `json`: what JSON makes of it. */
+  | { readonly kind: 'text' | 'json'; readonly data: string; readonly bytes: number }
   /** "There is none", as a loader said. */
   | { readonly kind: 'none'; readonly data: ''; readonly bytes: 0 }
   /** `buffer`: the value's own bytes. `custom`: what a namespace's serializer made of it. */
@@ -32,8 +33,9 @@ export const VERSION_LENGTH = 20;
 // Lua reads the version with one GETRANGE and nobody parses what he does not need. Then the tags, then
 // the payload as it is. A kind in capitals is compressed.
 const FORMAT = '2';
-const KINDS = { json: 'j', buffer: 'b', custom: 's', none: 'n', tombstone: 'x' } as const;
+const KINDS = { text: 't', json: 'j', buffer: 'b', custom: 's', none: 'n', tombstone: 'x' } as const;
 const KIND_OF: Readonly<Record<string, Payload['kind'] | 'tombstone'>> = {
+  t: 'text',
   j: 'json',
   b: 'buffer',
   s: 'custom',
@@ -50,7 +52,8 @@ const HEADER_LENGTH = TAGS_AT + TAGS_DIGITS;
 const NO_TAGS: readonly string[] = [];
 
 /**
- * Serialises a value: a Buffer (or any Uint8Array) by its bytes, anything else as JSON or by the serializer.
+ * Serialises a value: a text as it is, a Buffer (or any Uint8Array) by its bytes, anything else as JSON; or by the
+ * serializer.
  *
  * @param maxBytes - `cache.maxValueBytes`
  * @throws {RedoubtError} `ERR_CACHE_VALUE` for what JSON cannot carry or for too many bytes
@@ -69,6 +72,7 @@ export function encodeValue(value: unknown, maxBytes: number, serializer?: Seria
 
 /** A fresh copy of the value: what its receiver does to it changes nothing here. */
 export function decodeValue(payload: Payload, serializer?: Serializer): unknown {
+  if (payload.kind === 'text') return payload.data;
   if (payload.kind === 'json') return JSON.parse(payload.data) as unknown;
   if (payload.kind === 'none') return undefined;
   const copy = Buffer.from(payload.data);
@@ -131,12 +135,12 @@ function decodePayload(kind: Payload['kind'], packed: boolean, bytes: Buffer, at
   if (kind === 'none') return NONE;
   if (packed) {
     const data = zstdDecompressSync(bytes.subarray(at));
-    return kind === 'json'
+    return kind === 'text' || kind === 'json'
       ? { kind, data: data.toString('utf8'), bytes: data.length }
       : { kind, data, bytes: data.length };
   }
   const length = bytes.length - at;
-  if (kind === 'json') return { kind, data: bytes.toString('utf8', at), bytes: length };
+  if (kind === 'text' || kind === 'json') return { kind, data: bytes.toString('utf8', at), bytes: length };
   // A copy of its own: the driver hands out slices, and one kept slice would hold a whole 64 KB read.
   const data = Buffer.allocUnsafeSlow(length);
   bytes.copy(data, 0, at);
@@ -153,7 +157,14 @@ function payloadOf(value: unknown, serializer: Serializer | undefined): Payload 
     const data = copyOf(value);
     return { kind: 'buffer', data, bytes: data.length };
   }
-  return jsonPayload(value);
+  // UTF-8 has no form for half of a surrogate pair, JSON has.
+  return typeof value === 'string' && value.isWellFormed() ? textPayload(value) : jsonPayload(value);
+}
+
+/** A copy of its own: a piece of a text would keep the whole of it in memory. */
+function textPayload(value: string): Payload {
+  const bytes = Buffer.from(value);
+  return { kind: 'text', data: bytes.toString(), bytes: bytes.length };
 }
 
 function copyOf(bytes: Uint8Array): Buffer {

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { describe, expect, it } from 'vitest';
 
@@ -17,10 +19,36 @@ const roundTrip = (value: unknown, tags: readonly string[] = [], compressAbove?:
 };
 
 describe('the stored form of a cache entry', () => {
-  it.each([[{ a: [1, null, 'ü😀'] }], ['text'], [0], [false], [null], ['']])('carries %j and its facts', (value) => {
-    const stored = roundTrip(value);
-    expect(stored).toMatchObject({ version, writtenAt: 1_764_000_000_000, expiresAt: 1_764_000_060_000 });
-    expect(decodeValue(stored!.payload!)).toEqual(value);
+  it.each([[{ a: [1, null, 'ü😀'] }], ['text'], ['ü😀\ufeff\0'], ['\ud800'], [0], [false], [null], ['']])(
+    'carries %j and its facts',
+    (value) => {
+      const stored = roundTrip(value);
+      expect(stored).toMatchObject({ version, writtenAt: 1_764_000_000_000, expiresAt: 1_764_000_060_000 });
+      expect(decodeValue(stored!.payload!)).toEqual(value);
+    },
+  );
+
+  it('writes a text as it is', () => {
+    const payload = encodeValue('say "hello"', 1000);
+    expect(payload.bytes).toBe(11);
+    expect(encodeStored({ payload, version, writtenAt: 0, expiresAt: 1, tags: [] })).toMatch(/0say "hello"$/);
+  });
+
+  it('keeps a piece of a text without the whole of it', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heapMb = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed / 2 ** 20;
+    };
+    const before = heapMb();
+    const pieces = Array.from({ length: 100 }, (_, i) => {
+      // Less than what Node keeps outside of the heap.
+      const whole = Buffer.alloc(2 ** 19, `${i} `).toString('latin1');
+      return encodeValue(whole.slice(1000, 1100), 1000);
+    });
+    expect(heapMb() - before).toBeLessThan(25);
+    expect(pieces).toHaveLength(100);
   });
 
   it('keeps a Buffer a Buffer, byte for byte', () => {
