@@ -286,6 +286,17 @@ describe('a fleet of caches on one Redis', () => {
     await eventually(async () => expect(await a.cache.get('k')).toBeUndefined());
   });
 
+  it('agrees on the value of keys that two instances write in one turn of Redis', async () => {
+    await using a = await startInstance();
+    await using b = await startInstance({ keyPrefix: a.keyPrefix });
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all(HUNDRED.flatMap((key) => [a.cache.set(key, `a${round}`), b.cache.set(key, `b${round}`)]));
+    }
+    await delay(250);
+    const [ofA, ofB] = await Promise.all([a.cache.getMany(HUNDRED), b.cache.getMany(HUNDRED)]);
+    expect(ofA).toEqual(ofB);
+  });
+
   it('serves nothing of what was cleared to reads that cross the news of it', async () => {
     await using a = await startInstance();
     await using b = await startInstance({ keyPrefix: a.keyPrefix });

@@ -20,8 +20,8 @@
  *
  * - News: a generation ends whenever news may have been missed (the connection broke, Redis was flushed, is another
  *   one, or began a new epoch), and with it all that memory could answer. A read on its way when its key changes
- *   is not kept. A key's own write does not evict it: its version is looked up instead, since Redis reports two
- *   changes in one turn as one (verifier.ts).
+ *   is not kept. A key's own write does not evict it: a report tells who wrote in that turn of Redis, and where that
+ *   was not this instance alone the key's version is looked up (verifier.ts).
  * - Versions: each write carries one (version.ts), Redis refuses one that is older than what it has,
  *   and a delete leaves a tombstone (redis-tier.ts). A write that timed out and is executed late never
  *   beats a newer set or delete. A write that somebody is waiting for and that is refused, because

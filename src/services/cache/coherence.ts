@@ -82,12 +82,9 @@ export class Coherence {
 
   /** Redis reports that keys have changed. */
   changed(redisKeys: readonly string[]): void {
-    const { redis } = this.#options;
-    for (const name of redisKeys) {
-      const key = redis.keyOf(name);
-      if (key === '') this.doubt();
-      else if (key !== undefined) this.#invalidate(key);
-    }
+    const { keys, epoch, own } = this.#options.redis.readReport(redisKeys);
+    if (epoch) this.doubt();
+    for (const key of keys) this.#invalidate(key, own);
   }
 
   /** News may have been missed. */
@@ -154,16 +151,20 @@ export class Coherence {
     this.#verifier.close();
   }
 
-  #invalidate(key: string): void {
+  /** @param own - in a report of this instance's changes */
+  #invalidate(key: string, own: boolean): void {
     const { reads, writes, journal, locate, onTag } = this.#options;
     reads.drop(key);
     // Which version the tag has now is not known; whatever carries it has to be read again.
     onTag(key, LATEST);
-    if (writes.touch(key) || journal.has(key)) return;
+    if (writes.touch(key, own) || journal.has(key)) return;
     const place = locate(key);
     const entry = place?.memory.peek(place.key);
     if (!place || !entry) return;
-    if (entry.own) this.#verifier.add(key);
+    // Expected, and nobody else's. Not expected, it is about an earlier write of ours, or of somebody who has no part
+    // in this and changed the key in that turn.
+    if (own && entry.own) entry.own = false;
+    else if (own || entry.own) this.#verifier.add(key);
     else this.invalidated(place, entry, false);
   }
 
@@ -172,7 +173,7 @@ export class Coherence {
     const place = locate(key);
     const entry = place?.memory.peek(place.key);
     if (!place || !entry || writes.has(key) || journal.has(key)) return;
-    if (version !== undefined && entry.version !== version) return place.memory.delete(place.key);
+    if (version !== undefined && entry.version !== version) return this.invalidated(place, entry, version !== '');
     entry.own = false;
     // Redis could not be asked: good for a copy, and no more.
     if (version === undefined && !standing.isLocal) entry.generation = 0;

@@ -45,6 +45,16 @@ export type Written =
 
 const REFUSED: Written = { applied: false };
 
+/** What Redis reports as changed in one turn of its event loop. */
+export interface Report {
+  /** Keys of the present epoch. */
+  readonly keys: readonly string[];
+  /** The epoch itself has changed. */
+  readonly epoch: boolean;
+  /** This instance wrote in that turn, and no other one did. */
+  readonly own: boolean;
+}
+
 export interface RedisTierOptions {
   readonly redis: RedisBackend;
   readonly keyPrefix: string;
@@ -76,6 +86,9 @@ export class RedisTier {
   readonly #prefix: string;
   readonly #epochKey: string;
   readonly #metaKey: string;
+  /** Before the name of who wrote; changed by each of his scripts. */
+  readonly #authors: string;
+  readonly #authorKey: string;
   /** Run id of each connection that has agreed on the epoch; empty where Redis does not tell it. */
   readonly #runIds = new WeakMap<Redis, string>();
   readonly #greetings = new WeakMap<Redis, Promise<void>>();
@@ -88,17 +101,28 @@ export class RedisTier {
     this.#prefix = `${options.keyPrefix}c:`;
     this.#epochKey = `${this.#prefix}epoch`;
     this.#metaKey = `${this.#prefix}meta`;
+    this.#authors = `${this.#prefix}by:`;
+    this.#authorKey = `${this.#authors}${options.sender}`;
   }
 
   get engaged(): boolean {
     return this.#options.redis.engaged;
   }
 
-  /** What Redis' key means: a key of the present epoch, empty for the epoch itself, or nothing to us. */
-  keyOf(redisKey: string): string | undefined {
-    if (redisKey === this.#epochKey) return '';
+  /** What Redis' names mean that it reports. */
+  readReport(names: readonly string[]): Report {
     const prefix = `${this.#prefix}${this.#epoch}:`;
-    return redisKey.startsWith(prefix) ? redisKey.slice(prefix.length) : undefined;
+    const keys: string[] = [];
+    let epoch = false;
+    let own = false;
+    let others = false;
+    for (const name of names) {
+      if (name.startsWith(prefix)) keys.push(name.slice(prefix.length));
+      else if (name === this.#authorKey) own = true;
+      else if (name.startsWith(this.#authors)) others = true;
+      else if (name === this.#epochKey) epoch = true;
+    }
+    return { keys, epoch, own: own && !others };
   }
 
   /** What is there under each key, tombstones included, in the order of `keys`. */
@@ -209,7 +233,7 @@ export class RedisTier {
   ): Promise<'e' | (number | string)[]> {
     const { versions, channel, sender, publishes, compressAbove } = this.#options;
     const now = versions.redisNow();
-    const keys = [this.#epochKey];
+    const keys = [this.#epochKey, this.#authorKey];
     const args: (string | number | Buffer)[] = [this.#epoch, publishes() ? channel : '', sender];
     for (const { write, version } of items) {
       const { key, payload, tags, ageMs, lifetimeMs, carried } = write;

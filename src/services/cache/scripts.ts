@@ -12,13 +12,18 @@ const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(l
 /** How many arguments of WRITE come before those of the keys, and how many each key has. */
 export const WRITE_ARGUMENTS = { shared: 3, each: 4 } as const;
 
+/** How long a key lives that names an author; it is only there to be reported as changed. */
+const AUTHOR_MS = 60_000;
+
 /**
- * The fenced write of many keys: KEYS epoch, values…; ARGV epoch, channel to tell of it (empty: none), who tells,
+ * The fenced write of many keys: KEYS epoch, author, values…; ARGV epoch, channel to tell of it (empty: none), who tells,
  * then for each key version, `w` (write) or `c` (carry), lifetime in ms, stored form.
  *
  * Answers `e` when the epoch is another, else for each key 1 or 0 when it was written (whether a value was there), or
  * `v<version>` when a newer one is there. A write of an equal version is done again: it is the same write. A deletion
  * that is carried for somebody else yields to an equal version: that is the value itself.
+ * The author's key is changed as well: the report of tracking, one for each turn of Redis' event loop, then tells
+ * whose changes it is about.
  * Versions are digits of one width, so that text compares as the number that Lua could not hold.
  * Numbers are given as text: Redis prints one that Lua hands it with `%.17g`, which takes longer than to cut the range.
  */
@@ -26,20 +31,22 @@ export const WRITE = script(`
 local call, pcall, find, sub = redis.call, redis.pcall, string.find, string.sub
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'e' end
 local replies, told = {}, { ARGV[3] }
-for i = 2, #KEYS do
-  local key, at = KEYS[i], 4 * i - 4
+for i = 3, #KEYS do
+  local key, at = KEYS[i], 4 * i - 8
   local head = pcall('GETRANGE', key, '0', '21')
   if type(head) ~= 'string' or not find(head, '^[12]%a%d+$') then head = '' end
   local version = sub(head, 3)
   if version > ARGV[at] or (version == ARGV[at] and ARGV[at + 1] == 'c') then
-    replies[i - 1] = 'v' .. version
+    replies[i - 2] = 'v' .. version
   else
     call('SET', key, ARGV[at + 3], 'PX', ARGV[at + 2])
-    replies[i - 1] = (head == '' or sub(head, 2, 2) == 'x') and 0 or 1
+    replies[i - 2] = (head == '' or sub(head, 2, 2) == 'x') and 0 or 1
     told[#told + 1] = key
   end
 end
-if ARGV[2] ~= '' and #told > 1 then redis.call('PUBLISH', ARGV[2], cjson.encode(told)) end
+if #told == 1 then return replies end
+call('SET', KEYS[2], '', 'PX', '${AUTHOR_MS}')
+if ARGV[2] ~= '' then call('PUBLISH', ARGV[2], cjson.encode(told)) end
 return replies`);
 
 /** The versions of many keys, empty for none: KEYS values…. */

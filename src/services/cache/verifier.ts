@@ -13,9 +13,9 @@ export interface VerifierOptions {
 }
 
 /**
- * Looks after keys that this instance wrote and that Redis then reported as changed. The report may be about
- * that very write, or about another instance's in the same turn of Redis' event loop, which it reports as one.
- * So memory keeps what was written, and the version in Redis says soon afterwards whether it is still that.
+ * Looks after keys that this instance wrote and that Redis then reported as changed, in a turn of its event loop in
+ * which others wrote as well: a report names each key once, so it may be about that very write, or about another's
+ * after it. Memory keeps what was written, and the version in Redis says soon afterwards whether it is still that.
  */
 export class Verifier {
   readonly #options: VerifierOptions;

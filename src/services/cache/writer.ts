@@ -32,8 +32,8 @@ export class Writer {
       // Another instance without Redis has written something newer meanwhile.
       if (!mine || generation !== this.#core.standing.generation || this.#core.journal.has(key)) return;
       entry.generation = generation;
-      entry.own = this.#core.tracker.hearing === 'tracking';
-      if (written.touched) this.#core.coherence.verify(key);
+      entry.own = written.touched === 'no' && this.#core.tracker.hearing === 'tracking';
+      if (written.touched === 'other') this.#core.coherence.verify(key);
     } catch (error) {
       this.#core.failed(error);
       this.#keep(place, key, entry);

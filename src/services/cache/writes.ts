@@ -13,13 +13,16 @@ export interface WriteRequest {
   readonly insists: boolean;
 }
 
-/** What became of it, and whether news of the key came meanwhile: its own, or another's. */
-export type WriteOutcome = Written & { readonly touched: boolean };
+/** Reports of the key while a write of it is on its way: none, that of the write itself, or any other. */
+export type Touched = 'no' | 'own' | 'other';
+
+/** What became of it, and what was reported of the key meanwhile. */
+export type WriteOutcome = Written & { readonly touched: Touched };
 
 interface Job {
   readonly request: WriteRequest;
   readonly done: PromiseWithResolvers<WriteOutcome>;
-  touched: boolean;
+  touched: Touched;
 }
 
 /**
@@ -46,18 +49,19 @@ export class Writes {
 
   /** @throws what kept Redis from taking it; whether it was executed is unknown then */
   write(request: WriteRequest): Promise<WriteOutcome> {
-    const job: Job = { request, done: Promise.withResolvers(), touched: false };
+    const job: Job = { request, done: Promise.withResolvers(), touched: 'no' };
     this.#latest.set(request.key, job);
     this.#flying.add(job);
     this.#batch.add(job, request.payload?.bytes);
     return job.done.promise;
   }
 
-  /** News of the key has come. @returns whether a write of it is on its way */
-  touch(key: string): boolean {
+  /** The key is reported as changed. @param own - by this instance alone. @returns whether a write is on its way */
+  touch(key: string, own: boolean): boolean {
     const job = this.#latest.get(key);
     if (!job) return false;
-    job.touched = true;
+    // A second one is one too many, whosever it is.
+    job.touched = own && job.touched === 'no' ? 'own' : 'other';
     return true;
   }
 

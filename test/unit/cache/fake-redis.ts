@@ -46,12 +46,15 @@ export class FakeRedis implements RedisBackend {
     for (const hearer of this.#hearers.slice()) hearer.disconnect();
   }
 
-  /** Keeps reports back, and lets every PING go unanswered, until the returned function is called. */
-  deafen(): () => void {
+  /**
+   * Keeps reports back, and lets every PING go unanswered, until the returned function is called. They come as one
+   * then, with `more` in it.
+   */
+  deafen(): (more?: readonly string[]) => void {
     this.#deaf = [];
     for (const hearer of this.#hearers) hearer.silent = true;
-    return () => {
-      const late = this.#deaf ?? [];
+    return (more = []) => {
+      const late = [...(this.#deaf ?? []), ...more];
       this.#deaf = undefined;
       for (const hearer of this.#hearers) hearer.silent = false;
       this.report(late);
@@ -170,7 +173,7 @@ export class FakeRedis implements RedisBackend {
     return this.values.get(key)?.toString('latin1', 2, 22) ?? '';
   }
 
-  #write([, ...keys]: readonly string[], args: readonly Argument[]): unknown {
+  #write([, author, ...keys]: readonly string[], args: readonly Argument[]): unknown {
     if (args[0] !== this.#epoch) return 'e';
     const { shared, each } = WRITE_ARGUMENTS;
     const changed: string[] = [];
@@ -184,7 +187,7 @@ export class FakeRedis implements RedisBackend {
       changed.push(key);
       return before && before[1] !== 120 ? 1 : 0;
     });
-    this.report(changed);
+    if (changed.length > 0) this.report([...changed, String(author)]);
     return replies;
   }
 }

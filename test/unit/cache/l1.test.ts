@@ -59,16 +59,53 @@ describe('memory in front of Redis', () => {
     }
   });
 
-  it("finds out that its own write's report was another's as well", async () => {
+  it('asks Redis nothing about a report of its own writes alone', async () => {
     await using rig = await startHearing();
-    const late = rig.redis.deafen();
+    const { calls } = rig.redis;
+    for (let n = 0; n < 3; n += 1) {
+      // The report comes before the answer, and after it.
+      const late = n === 2 ? rig.redis.deafen() : undefined;
+      await rig.cache.set('k', n);
+      late?.();
+      await rig.clock.advance(20);
+    }
+    expect(rig.redis.calls).toBe(calls + 3);
+    expect(await rig.cache.lookup('k')).toMatchObject({ value: 2, source: 'l1' });
+  });
+
+  it.each(['before', 'after'])(
+    "finds out that its own write's report was another's as well, %s the answer",
+    async (when) => {
+      await using rig = await startHearing();
+      const late = rig.redis.deafen();
+      const release = rig.redis.hold();
+      const set = rig.cache.set('k', 'mine');
+      await rig.clock.settle();
+      // In the same turn of Redis' event loop, so there is one report for both.
+      writeElsewhere(rig, 'k', 'theirs');
+      const report = (): void => late([`${rig.config.redis.keyPrefix}c:by:another`]);
+      if (when === 'before') report();
+      release();
+      await set;
+      if (when === 'after') report();
+      expect(await rig.cache.get('k')).toBe('mine');
+      await rig.clock.advance(10);
+      expect(await rig.cache.lookup('k')).toMatchObject({ value: 'theirs', source: 'redis' });
+    },
+  );
+
+  it('finds out that somebody else deleted a key in a turn in which this instance wrote others', async () => {
+    await using rig = await startHearing();
     await rig.cache.set('k', 'mine');
-    // In the same turn of Redis' event loop, so there is one report for both.
-    writeElsewhere(rig, 'k', 'theirs');
-    late();
-    expect(await rig.cache.get('k')).toBe('mine');
+    await rig.clock.advance(20);
+    const late = rig.redis.deafen();
+    await rig.cache.set('l', 1);
+    const name = [...rig.redis.values.keys()].find((known) => known.endsWith(':k')) ?? '';
+    rig.redis.values.delete(name);
+    late([name]);
     await rig.clock.advance(10);
-    expect(await rig.cache.lookup('k')).toMatchObject({ value: 'theirs', source: 'redis' });
+    expect(await rig.cache.lookup('k')).toMatchObject({ status: 'miss', source: 'redis' });
+    expect(await rig.cache.lookup('l')).toMatchObject({ value: 1, source: 'l1' });
   });
 
   it('does not keep what was read while the key changed', async () => {
