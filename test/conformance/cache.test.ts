@@ -479,6 +479,22 @@ describe.each(['set', 'delete'] as const)('a late write and a newer %s', (newer)
   });
 });
 
+it('leaves a late write in Redis, in place of a deletion, where its writer has the value no more', async () => {
+  const { between, late, state } = lateWrites();
+  await using a = await startInstance({ between, cache: { maxEntries: 10 } });
+  await using b = await startInstance({ keyPrefix: a.keyPrefix });
+  state.holding = true;
+  await a.cache.set('k0', 'late');
+  state.holding = false;
+  a.cache.applyMode(modeOf('memory'));
+  await Promise.all(HUNDRED.slice(1).map((key) => a.cache.set(key, 'new')));
+  expect((await a.cache.lookup('k0')).status).toBe('unknown');
+  for (const execute of late) await execute();
+  await a.comeBack();
+  expect(await b.cache.get('k0')).toBe('late');
+  expect(await b.cache.get('k1')).toBeUndefined();
+});
+
 describe('memory fallback on a real outage', () => {
   it('fault 5: answers each call of a frozen Redis by its deadline, and the writer reads what it wrote', async () => {
     await using a = await startInstance({ cache: { deadline: '100ms' } });

@@ -19,7 +19,10 @@ const TOMBSTONE_MS = 600_000;
 /** Each attempt follows a refusal with news (another epoch, a newer version); more are a storm of clears. */
 const MAX_ATTEMPTS = 4;
 
-/** A write: a value for `lifetimeMs`, or a deletion where there is no payload. */
+/**
+ * A write: a value for `lifetimeMs`, or a deletion where there is no payload. A deletion of the version that Redis has
+ * as a value leaves it there.
+ */
 export interface Write {
   /** The key with its namespace. */
   readonly key: string;
@@ -29,8 +32,6 @@ export interface Write {
   /** How long ago it was written, and how long it has to live from now. */
   readonly ageMs: number;
   readonly lifetimeMs: number;
-  /** A deletion on behalf of another instance, whose own value of this version is to stay. */
-  readonly carried: boolean;
   /**
    * Asked when Redis has a newer version: whether to try again as the newest, or to yield to it. False as
    * soon as the caller has been answered: a late write with a new version is what the fences are there for.
@@ -236,11 +237,10 @@ export class RedisTier {
     const keys = [this.#epochKey, this.#authorKey];
     const args: (string | number | Buffer)[] = [this.#epoch, publishes() ? channel : '', sender];
     for (const { write, version } of items) {
-      const { key, payload, tags, ageMs, lifetimeMs, carried } = write;
+      const { key, payload, tags, ageMs, lifetimeMs } = write;
       const times = { writtenAt: now - ageMs, expiresAt: now + lifetimeMs };
       keys.push(this.#valueKey(key));
-      args.push(version, carried ? 'c' : 'w', payload ? lifetimeMs : TOMBSTONE_MS);
-      args.push(encodeStored({ payload, version, tags, ...times }, compressAbove));
+      args.push(encodeStored({ payload, version, tags, ...times }, compressAbove), payload ? lifetimeMs : TOMBSTONE_MS);
     }
     return runScript(client, WRITE, keys, args) as Promise<'e' | (number | string)[]>;
   }

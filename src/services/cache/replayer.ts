@@ -242,24 +242,23 @@ export class Replayer {
     if (clock.now() < this.#usedAt + CARRY_AFTER_MS) return batch;
     for (const [key, { version, heardAt }] of journal.carried()) {
       if (batch.length >= BATCH_KEYS || clock.now() < heardAt + CARRY_AFTER_MS) break;
-      batch.push({ write: deletion(key, version, true), entry: undefined });
+      batch.push({ write: deletion(key, version), entry: undefined });
     }
     return batch;
   }
 
-  /** The value if memory still has it, else a deletion: what Redis has is older either way. */
+  /** The value if memory still has it, else a deletion: what Redis has is older either way, or that value. */
   #plan(key: string, note: Note): Planned {
     const { clock, peek, serialised } = this.#options;
     const now = clock.now();
     const entry = peek(key);
     if (!entry || entry.version < note.version || entry.expiresAt <= now) {
-      return { write: deletion(key, note.version, false), entry: undefined };
+      return { write: deletion(key, note.version), entry: undefined };
     }
     const write: Write = {
       key,
       insists: yields,
       version: entry.version,
-      carried: false,
       payload: serialised(key, entry),
       tags: entry.tags,
       ageMs: now - entry.writtenAt,
@@ -269,6 +268,6 @@ export class Replayer {
   }
 }
 
-function deletion(key: string, version: string, carried: boolean): Write {
-  return { key, version, carried, payload: undefined, tags: [], ageMs: 0, lifetimeMs: 0, insists: yields };
+function deletion(key: string, version: string): Write {
+  return { key, version, payload: undefined, tags: [], ageMs: 0, lifetimeMs: 0, insists: yields };
 }

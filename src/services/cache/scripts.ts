@@ -10,18 +10,18 @@ interface Script {
 const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
 /** How many arguments of WRITE come before those of the keys, and how many each key has. */
-export const WRITE_ARGUMENTS = { shared: 3, each: 4 } as const;
+export const WRITE_ARGUMENTS = { shared: 3, each: 2 } as const;
 
 /** How long a key lives that names an author; it is only there to be reported as changed. */
 const AUTHOR_MS = 60_000;
 
 /**
  * The fenced write of many keys: KEYS epoch, author, values…; ARGV epoch, channel to tell of it (empty: none), who tells,
- * then for each key version, `w` (write) or `c` (carry), lifetime in ms, stored form.
+ * then for each key stored form and lifetime in ms.
  *
  * Answers `e` when the epoch is another, else for each key 1 or 0 when it was written (whether a value was there), or
- * `v<version>` when a newer one is there. A write of an equal version is done again: it is the same write. A deletion
- * that is carried for somebody else yields to an equal version: that is the value itself.
+ * `v<version>` when a newer one is there. A write of an equal version is done again: it is the same write. A tombstone
+ * yields to an equal version: that is the value for which it stands, where whoever brings it has that no more.
  * The author's key is changed as well: the report of tracking, one for each turn of Redis' event loop, then tells
  * whose changes it is about.
  * Versions are digits of one width, so that text compares as the number that Lua could not hold.
@@ -32,14 +32,15 @@ local call, pcall, find, sub = redis.call, redis.pcall, string.find, string.sub
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'e' end
 local replies, told = {}, { ARGV[3] }
 for i = 3, #KEYS do
-  local key, at = KEYS[i], 4 * i - 8
+  local key, stored = KEYS[i], ARGV[2 * i - 2]
+  local mine = sub(stored, 3, 22)
   local head = pcall('GETRANGE', key, '0', '21')
   if type(head) ~= 'string' or not find(head, '^[12]%a%d+$') then head = '' end
   local version = sub(head, 3)
-  if version > ARGV[at] or (version == ARGV[at] and ARGV[at + 1] == 'c') then
+  if version > mine or (version == mine and sub(stored, 2, 2) == 'x') then
     replies[i - 2] = 'v' .. version
   else
-    call('SET', key, ARGV[at + 3], 'PX', ARGV[at + 2])
+    call('SET', key, stored, 'PX', ARGV[2 * i - 1])
     replies[i - 2] = (head == '' or sub(head, 2, 2) == 'x') and 0 or 1
     told[#told + 1] = key
   end

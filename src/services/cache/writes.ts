@@ -81,7 +81,6 @@ export class Writes {
     const writes = waiting.map((job) => ({
       ...job.request,
       ageMs: 0,
-      carried: false,
       insists: () => job.request.insists && this.#latest.get(job.request.key) === job,
     }));
     try {

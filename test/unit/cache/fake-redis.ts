@@ -178,11 +178,12 @@ export class FakeRedis implements RedisBackend {
     const { shared, each } = WRITE_ARGUMENTS;
     const changed: string[] = [];
     const replies = keys.map((key, index) => {
-      const [version, mode, , stored] = args.slice(shared + index * each);
+      const stored = Buffer.from(args[shared + index * each] as string);
+      const version = stored.toString('latin1', 2, 22);
       const newest = this.#versionOf(key);
-      if (newest > String(version) || (newest === version && mode === 'c')) return `v${newest}`;
+      if (newest > version || (newest === version && stored[1] === 120)) return `v${newest}`;
       const before = this.values.get(key);
-      this.values.set(key, Buffer.from(stored as string));
+      this.values.set(key, stored);
       this.writes.push(key.split(':').slice(3).join(':'));
       changed.push(key);
       return before && before[1] !== 120 ? 1 : 0;
