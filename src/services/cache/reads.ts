@@ -24,7 +24,7 @@ export interface ReadsOptions {
 }
 
 /** Keys in one MGET. */
-const BOUNDS = { maxItems: 256, maxBytes: Number.POSITIVE_INFINITY, firstItems: 256 };
+const BOUNDS = { maxItems: 256, maxBytes: Number.POSITIVE_INFINITY };
 
 /**
  * The reads on their way: those of one tick go together, and whoever asks for a key that is being asked for
@@ -51,6 +51,11 @@ export class Reads {
     this.#flying.add(read);
     this.#batch.add(read);
     return read.done.promise;
+  }
+
+  /** The keys that `work` asks for before it returns go in one MGET. */
+  together<T>(work: () => T): T {
+    return this.#batch.together(work);
   }
 
   /** The key has changed. */

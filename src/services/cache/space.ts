@@ -181,15 +181,16 @@ export class Space implements CacheSpace {
 
   // Those of one tick go together as they are.
   getMany<T = unknown>(keys: readonly string[]): Promise<(T | undefined)[]> {
-    return Promise.all(keys.map((key) => this.get<T>(key)));
+    return Promise.all(this.#core.reads.together(() => keys.map((key) => this.get<T>(key))));
   }
 
   async setMany(entries: Iterable<CacheEntry>, options?: CacheSetOptions): Promise<void> {
-    await Promise.all(Array.from(entries, ([key, value]) => this.set(key, value, options)));
+    const set = ([key, value]: CacheEntry): Promise<void> => this.set(key, value, options);
+    await Promise.all(this.#core.writes.together(() => Array.from(entries, set)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
-    const existed = await Promise.all(keys.map((key) => this.delete(key)));
+    const existed = await Promise.all(this.#core.writes.together(() => keys.map((key) => this.delete(key))));
     return existed.filter(Boolean).length;
   }
 
