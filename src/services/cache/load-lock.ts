@@ -22,9 +22,7 @@ returning owner`;
 const GIVE = `delete from redoubt_load where name = $1 and owner = $2`;
 
 /** Either this instance is to load, or another one has. */
-export type Held =
-  | { readonly found: MemoryEntry; readonly release: () => void }
-  | { readonly found?: undefined; readonly release: () => void };
+export type Held = { readonly found: MemoryEntry } | { readonly release: () => void };
 
 export interface LoadLockOptions {
   readonly clock: Clock;
@@ -57,20 +55,30 @@ export class LoadLock {
   /**
    * Waits until this instance may load, or another one has.
    *
+   * @param seen - version of the value that is to be replaced, if there is one
    * @param find - looks for what another one has loaded
    */
-  async acquire(key: string, lockMs: number, find: () => Promise<MemoryEntry | undefined>): Promise<Held> {
+  async acquire(
+    key: string,
+    lockMs: number,
+    seen: string | undefined,
+    find: () => Promise<MemoryEntry | undefined>,
+  ): Promise<Held> {
     const { clock } = this.#options;
     const endsAt = clock.now() + lockMs;
     for (;;) {
       // A load of this instance from before a change of the key: nothing to wait for.
       if (this.#mine.has(key)) return { release: nothing };
-      const give = await this.#take(key, lockMs).catch(() => nothing);
+      // The look goes behind the lock on the same connection, so it finds what was stored before the lock was given
+      // back, however shortly before.
+      const [give, found] = await Promise.all([this.#take(key, lockMs).catch(() => nothing), find()]);
+      if (found && (!give || found.version !== seen)) {
+        give?.();
+        return { found };
+      }
       if (give) return { release: this.#hold(key, give) };
       if (clock.now() >= endsAt) return { release: nothing };
       await sleep(clock, LOOK_MS);
-      const found = await find();
-      if (found) return { found, release: nothing };
     }
   }
 

@@ -5,8 +5,9 @@ import { SingleFlight } from '../../core/single-flight.ts';
 import type { Logger } from '../../observe/log.ts';
 import { NONE, type Payload } from './entry.ts';
 import { InFlight } from './in-flight.ts';
-import type { LoadLock } from './load-lock.ts';
+import type { Held, LoadLock } from './load-lock.ts';
 import { type MemoryEntry, type MemoryTier, UNREAD } from './memory-tier.ts';
+import type { Found } from './reader.ts';
 import type { VersionClock } from './version.ts';
 
 /** What a load came to: as memory would have it, or the bare value where that cannot be stored. */
@@ -47,8 +48,8 @@ export interface LoaderOptions {
   readonly encode: (value: unknown) => Payload;
   /** The key with its namespace. */
   readonly fleetKeyOf: (key: string) => string;
-  /** What another instance has loaded meanwhile. */
-  readonly find: (key: string) => Promise<MemoryEntry | undefined>;
+  /** Looks the key up anew: another instance may have loaded it meanwhile. */
+  readonly find: (key: string) => Promise<Found>;
   /** Stores what was loaded; `version` is from before the load. Never rejects. */
   readonly store: (key: string, payload: Payload, version: string, load: LoadOptions) => Promise<void>;
 }
@@ -137,14 +138,14 @@ export class Loader {
   }
 
   async #fly(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {
-    const { gate, lock, find, fleetKeyOf } = this.#options;
+    const { gate, memory } = this.#options;
     try {
       gate.enter();
       try {
-        const held =
-          options.lockMs > 0 ? await lock.acquire(fleetKeyOf(key), options.lockMs, () => find(key)) : undefined;
-        if (held?.found) return { entry: held.found };
-        return await this.#load(key, token, load, options).finally(() => held?.release());
+        if (options.lockMs === 0) return await this.#load(key, token, load, options);
+        const held = await this.#acquire(key, memory.peek(key)?.version, options.lockMs);
+        if ('found' in held) return { entry: held.found };
+        return await this.#load(key, token, load, options).finally(held.release);
       } finally {
         gate.leave();
       }
@@ -153,6 +154,15 @@ export class Loader {
     } finally {
       this.#wanted.end(key, token);
     }
+  }
+
+  /** @param seen - version of the value that is to be replaced */
+  #acquire(key: string, seen: string | undefined, lockMs: number): Promise<Held> {
+    const { lock, find, fleetKeyOf } = this.#options;
+    return lock.acquire(fleetKeyOf(key), lockMs, seen, async () => {
+      const found = await find(key);
+      return found.status === 'hit' ? found.entry : undefined;
+    });
   }
 
   async #load(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {

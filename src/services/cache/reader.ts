@@ -16,6 +16,12 @@ export interface ReaderOptions {
   readonly place: (key: string) => Place;
 }
 
+/** What a look-up came to; a value is read from its entry by whoever wants it. */
+export type Found =
+  | Extract<Lookup, { readonly status: 'miss' | 'unknown' }>
+  | (Omit<Extract<Lookup, { readonly status: 'hit' }>, 'value'> & { readonly entry: MemoryEntry })
+  | (Omit<Extract<Lookup, { readonly status: 'stale' }>, 'value'> & { readonly entry: MemoryEntry });
+
 /** Looks a key up: in memory while that is coherent, else in Redis, else in what this instance can say alone. */
 export class Reader {
   readonly #core: Core;
@@ -27,13 +33,13 @@ export class Reader {
   }
 
   /** @param keepMs - how long past its lifetime memory keeps what is found */
-  async find<T>(key: string, keepMs: number): Promise<Lookup<T>> {
+  async find(key: string, keepMs: number): Promise<Found> {
     const core = this.#core;
     const { standing } = core;
     const now = core.clock.now();
     const entry = this.#options.memory.get(key);
     if (entry?.generation === standing.generation && now < entry.expiresAt && now < standing.hitsUntil) {
-      return this.#hit<T>(entry, standing.isLocal ? 'memory' : 'l1', now);
+      return hit(entry, standing.isLocal ? 'memory' : 'l1', now);
     }
     const fleetKey = this.#options.fleetKeyOf(key);
     if (!core.asksRedis || core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
@@ -42,7 +48,7 @@ export class Reader {
       // Written here meanwhile, and Redis could not be told.
       if (core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
       const taken = await this.#take(key, fleetKey, arrival, keepMs);
-      return taken ? this.#hit<T>(taken, 'redis', core.clock.now()) : { status: 'miss', source: 'redis' };
+      return taken ? hit(taken, 'redis', core.clock.now()) : { status: 'miss', source: 'redis' };
     } catch (error) {
       // Not logged: the backend has told the detector, and the answer says where it comes from.
       core.failed(error);
@@ -51,7 +57,7 @@ export class Reader {
   }
 
   /** What this instance can say without Redis: its own writes for certain, copies of Redis' values as stale. */
-  #findHere<T>(key: string, fleetKey: string, reason: ErrorCode): Lookup<T> {
+  #findHere(key: string, fleetKey: string, reason: ErrorCode): Found {
     const { clock, journal, replayer, standing, shared } = this.#core;
     const now = clock.now();
     const note = journal.get(fleetKey);
@@ -59,10 +65,9 @@ export class Reader {
     const known = entry !== undefined && !(note && entry.version < note.version);
     const vouched = known && (note !== undefined || (standing.isLocal && entry.generation === standing.generation));
     if (known && entry.expiresAt > now) {
-      if (vouched) return this.#hit<T>(entry, 'memory', now);
+      if (vouched) return hit(entry, 'memory', now);
       if (now < this.#staleUntil(now)) {
-        const ageMs = Math.max(0, now - entry.writtenAt);
-        return { status: 'stale', value: this.#options.memory.read(entry) as T, source: 'memory', ageMs };
+        return { status: 'stale', entry, source: 'memory', ageMs: Math.max(0, now - entry.writtenAt) };
       }
     }
     const ended = (note !== undefined && note.until <= now) || vouched;
@@ -76,15 +81,6 @@ export class Reader {
     const lostAt = standing.isLocal ? standing.lostAt : now;
     const heardAt = standing.isLocal ? standing.heardAt : now;
     return Math.min(lostAt + this.#options.graceMs + 1, heardAt + this.#options.maxStaleMs);
-  }
-
-  #hit<T>(entry: MemoryEntry, source: 'l1' | 'redis' | 'memory', now: number): Lookup<T> {
-    return {
-      status: 'hit',
-      value: this.#options.memory.read(entry) as T,
-      source,
-      ageMs: Math.max(0, now - entry.writtenAt),
-    };
   }
 
   /** Keeps what Redis has just said of a key; `undefined` where it has no value. */
@@ -124,10 +120,8 @@ export class Reader {
     if (keeps && !(known && known.version > version)) this.#options.memory.set(key, entry);
     return entry;
   }
+}
 
-  /** The value as it is now, for one that waited while another instance loaded it. */
-  async findEntry(key: string): Promise<MemoryEntry | undefined> {
-    const { status } = await this.find(key, 0);
-    return status === 'hit' ? this.#options.memory.peek(key) : undefined;
-  }
+function hit(entry: MemoryEntry, source: 'l1' | 'redis' | 'memory', now: number): Found {
+  return { status: 'hit', entry, source, ageMs: Math.max(0, now - entry.writtenAt) };
 }

@@ -9,7 +9,7 @@ import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
 import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
-import { Reader } from './reader.ts';
+import { type Found, Reader } from './reader.ts';
 import type { Standing } from './standing.ts';
 import { TAG_LIFE_MS, type Tags } from './tags.ts';
 import type { CacheEntry, CacheSetOptions, CacheSpace, GetOrSetOptions, Lookup, NamespaceOptions } from './types.ts';
@@ -90,7 +90,11 @@ export class Space implements CacheSpace {
       gate,
       lock,
       fleetKeyOf: (key) => this.fleetKeyOf(key),
-      find: (key) => this.#reader.findEntry(key),
+      find: (key) => {
+        // Not with a read that is on its way already: its answer may be older than the question.
+        core.reads.drop(this.fleetKeyOf(key));
+        return this.#reader.find(key, 0);
+      },
       encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
       store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
     });
@@ -120,7 +124,10 @@ export class Space implements CacheSpace {
 
   async lookup<T = unknown>(key: string): Promise<Lookup<T>> {
     this.#assertUsable(key);
-    return this.#count(await this.#reader.find<T>(key, 0));
+    const found = this.#count(await this.#reader.find(key, 0));
+    if (found.status !== 'hit' && found.status !== 'stale') return found;
+    const { entry, ...how } = found;
+    return { ...how, value: this.memory.read(entry) as T };
   }
 
   async has(key: string): Promise<boolean> {
@@ -163,13 +170,13 @@ export class Space implements CacheSpace {
     this.#assertUsable(key);
     const settings = this.#loadOptions(options);
     const swrMs = options.staleWhileRevalidateMs ?? 0;
-    const found = this.#count(await this.#reader.find<T>(key, Math.max(settings.graceMs, swrMs)));
+    const found = this.#count(await this.#reader.find(key, Math.max(settings.graceMs, swrMs)));
     if (found.status === 'hit') {
       const { eager } = options;
       if (eager !== undefined && this.#isDue(key, eager)) this.loader.refresh(key, load, settings);
-      return found.value;
+      return this.memory.read(found.entry) as T;
     }
-    if (found.status === 'stale') return found.value;
+    if (found.status === 'stale') return this.memory.read(found.entry) as T;
     // Redis has just failed to answer: storing does not ask it a second time.
     const load1 = { ...settings, offline: found.status === 'unknown' };
     const last = swrMs > 0 ? this.loader.last(key, swrMs) : undefined;
@@ -282,7 +289,7 @@ export class Space implements CacheSpace {
     return entry.payload ?? encodeValue(entry.value, Number.POSITIVE_INFINITY, this.#serializer);
   }
 
-  #count<L extends Lookup>(found: L): L {
+  #count(found: Found): Found {
     const { counts } = this.#core;
     if (found.status === 'miss') counts.misses += 1;
     else if (found.status !== 'hit') counts[found.status] += 1;
