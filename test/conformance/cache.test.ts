@@ -518,6 +518,21 @@ describe('memory fallback on a real outage', () => {
     expect(a.cache.stats().journal).toBe(0);
   });
 
+  it.each(['set', 'delete', 'get'] as const)('a loop of %s leaves the event loop its turns', async (operation) => {
+    await using a = await startInstance();
+    a.lose();
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    for (let i = 0; i < 20_000; i += 1) await a.cache[operation](`k${i}`, i);
+    isOver = true;
+    expect(turns).toBeGreaterThanOrEqual(19);
+  });
+
   it('fault 6: loses nothing that was written while Redis was killed and came back empty', async () => {
     await using a = await startInstance();
     await a.cache.set('k', 1);

@@ -14,6 +14,7 @@ import { RedisTier } from './redis-tier.ts';
 import { Replayer } from './replayer.ts';
 import { Standing } from './standing.ts';
 import { Tracker } from './tracker.ts';
+import { Turns } from './turns.ts';
 import { VersionClock } from './version.ts';
 import { Writes } from './writes.ts';
 
@@ -41,6 +42,7 @@ export class Core {
   readonly log: Logger;
   readonly counts = new Counts();
   readonly hotKeys = new HotKeys();
+  readonly turns = new Turns();
   readonly standing = new Standing();
   readonly versions: VersionClock;
   readonly journal: Journal;

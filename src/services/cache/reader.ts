@@ -42,7 +42,10 @@ export class Reader {
       return hit(entry, standing.isLocal ? 'memory' : 'l1', now);
     }
     const fleetKey = this.#options.fleetKeyOf(key);
-    if (!core.asksRedis || core.journal.has(fleetKey)) return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
+    if (!core.asksRedis || core.journal.has(fleetKey)) {
+      await core.turns.take();
+      return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
+    }
     try {
       const arrival = await core.reads.read(fleetKey);
       // Written here meanwhile, and Redis could not be told.

@@ -20,7 +20,10 @@ export class Writer {
     const { key } = request;
     this.#core.reads.drop(key);
     place.memory.set(place.key, entry);
-    if (offline || !this.#core.asksRedis) return this.#keep(place, key, entry);
+    if (offline || !this.#core.asksRedis) {
+      this.#keep(place, key, entry);
+      return this.#core.turns.take();
+    }
     const { generation } = this.#core.standing;
     try {
       const written = await this.#core.writes.write(request);
@@ -46,7 +49,11 @@ export class Writer {
     this.#core.counts.deletes += 1;
     this.#core.reads.drop(key);
     place.memory.delete(place.key);
-    if (!this.#core.asksRedis) return this.note(key, version, 0);
+    if (!this.#core.asksRedis) {
+      this.note(key, version, 0);
+      await this.#core.turns.take();
+      return undefined;
+    }
     try {
       const written: Written = await this.#core.writes.write(request);
       if (!written.applied) return false;
