@@ -1,13 +1,14 @@
 /**
  * How the cache's speed changes with the number of keys and the size of values, as ratios to a raw ioredis get (or
  * plain set) of the same keys in the same round. `node --expose-gc cache-growth.ts [--keys 1000000] [--rounds 3] [--library FILE]`
- * fills 10³, 10⁴ … keys of 1 KB up to that many, then 10³ keys of 1, 2, 4 and 8 KB. Prints two tables.
+ * fills 10³, 10⁴ … keys of 1 KB up to that many, then 10³ keys of 1, 2, 4 and 8 KB. Prints two tables, in which an
+ * awaited lru-cache shows what more keys cost any memory.
  * There is no bar, only figures. Exit code 0, 1: something else than hits was measured, 2: wrong usage.
  */
 import { parseArgs } from 'node:util';
 
 import { startRedis } from '../test/support/redis.ts';
-import { type Contender, openRaw, openRedoubt } from './cache/contenders.ts';
+import { type Contender, openLru, openRaw, openRedoubt } from './cache/contenders.ts';
 import { type Tier, prove } from './cache/prove.ts';
 import { type Result, compare } from './cache/rounds.ts';
 
@@ -42,7 +43,9 @@ async function row(count: number, bytes: number): Promise<object> {
   const text = 'x'.repeat(bytes);
   await using raw = openRaw(redis.url);
   await using l1 = await openRedoubt({ url: redis.url, library, maxEntries: count * 2, name: 'redoubt, L1' });
-  await using l2 = await openRedoubt({ url: redis.url, library, maxEntries: NO_L1_ENTRIES, name: 'redoubt, Redis' });
+  const l2 = await openRedoubt({ url: redis.url, library, maxEntries: NO_L1_ENTRIES, name: 'redoubt, Redis' });
+  await using lru = openLru(count * 2);
+  await fill(lru, names, bytes);
   const before = settledBytes();
   const startedAt = performance.now();
   await fill(l1, names, bytes);
@@ -50,10 +53,12 @@ async function row(count: number, bytes: number): Promise<object> {
   await fill(raw, names, bytes);
   // Not in the order in which they were written.
   const keys = names.map((_, i) => names[(i * 7919) % count]!);
-  const gets = await compare({ contenders: [raw, l1, l2], keys, callers: CALLERS, rounds, roundMs: ROUND_MS });
+  const gets = await compare({ contenders: [raw, l1, l2, lru], keys, callers: CALLERS, rounds, roundMs: ROUND_MS });
   await assertHits(l1, 'l1', names, bytes);
   await assertHits(l2, 'redis', names, bytes);
   const perEntry = Math.round((settledBytes() - before) / count);
+  // In this process it would hear, and pay for, every set of the other.
+  await l2[Symbol.asyncDispose]();
   const work = (one: Contender, key: string): Promise<unknown> => one.set(key, text);
   const sets = await compare({ contenders: [raw, l1], keys, callers: CALLERS, rounds, roundMs: ROUND_MS, work });
   return {
@@ -61,6 +66,7 @@ async function row(count: number, bytes: number): Promise<object> {
     'value KB': bytes / KB,
     'ioredis get/s': gets[0]!.perSecond,
     'L1 get': ratio(gets[1]!),
+    'lru-cache get': ratio(gets[3]!),
     'Redis get': ratio(gets[2]!),
     set: ratio(sets[1]!),
     'fill/s': fillPerSecond,
