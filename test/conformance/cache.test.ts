@@ -518,6 +518,30 @@ describe('memory fallback on a real outage', () => {
     expect(a.cache.stats().journal).toBe(0);
   });
 
+  it('uses Redis again after a call without an answer, also where more is written than can be replayed', async () => {
+    await using a = await startInstance();
+    const counter = (name: string): unknown => a.cache.report().counters[name];
+    const epochs = counter('epochs');
+    server.freeze();
+    try {
+      await a.cache.set('k', 'first');
+    } finally {
+      server.thaw();
+    }
+    expect(counter('suspensions')).toBe(1);
+    const isUsed = async (): Promise<boolean> => (await a.cache.lookup('none')).status === 'miss';
+    let round = 0;
+    for (; round < 200 && !(await isUsed()); round += 1) {
+      // A turn in memory is over before Redis has taken as much.
+      for (let i = 0; i < 1000; i += 1) await a.cache.set(`${round}:${i}`, 'x'.repeat(1000));
+    }
+    expect(round).toBeLessThan(200);
+    // Nothing was thrown away for it.
+    expect(counter('epochs')).toBe(epochs);
+    expect(await a.cache.lookup('k')).toMatchObject({ status: 'hit', value: 'first' });
+    await eventually(() => expect(a.cache.stats().journal).toBe(0));
+  });
+
   it.each(['set', 'delete', 'get'] as const)('a loop of %s leaves the event loop its turns', async (operation) => {
     await using a = await startInstance();
     a.lose();

@@ -42,7 +42,7 @@ export interface ReplayerOptions {
   readonly isApart: (sender: string) => boolean;
   /** A new epoch has begun by this instance. */
   readonly onEpoch: () => Promise<unknown>;
-  /** A background run has brought what is owed. */
+  /** A background run has brought what is owed, or all of it that may be waited for. */
   readonly onDone: () => void;
 }
 
@@ -163,8 +163,13 @@ export class Replayer {
     this.#timerAt = Number.POSITIVE_INFINITY;
     let through = false;
     try {
-      await this.run(controller.signal, Number.POSITIVE_INFINITY);
+      // Redis is used as soon as may be: a journal that is written faster than replayed never ends.
+      await this.run(controller.signal);
       if (this.#background === controller) this.#options.onDone();
+      if (this.owes) {
+        await this.run(controller.signal, Number.POSITIVE_INFINITY);
+        if (this.#background === controller) this.#options.onDone();
+      }
       await this.#carry(controller.signal);
       this.#failures = 0;
       through = true;
