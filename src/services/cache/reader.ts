@@ -43,8 +43,9 @@ export class Reader {
     }
     const fleetKey = this.#options.fleetKeyOf(key);
     if (!core.asksRedis || core.journal.has(fleetKey)) {
+      const found = this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
       await core.turns.take();
-      return this.#findHere(key, fleetKey, 'ERR_REDIS_UNAVAILABLE');
+      return found;
     }
     try {
       const arrival = await core.reads.read(fleetKey);

@@ -164,11 +164,10 @@ export class Replayer {
     let through = false;
     try {
       // Redis is used as soon as may be: a journal that is written faster than replayed never ends.
-      await this.run(controller.signal);
-      if (this.#background === controller) this.#options.onDone();
-      if (this.owes) {
-        await this.run(controller.signal, Number.POSITIVE_INFINITY);
+      for (const waitMs of [this.#options.waitMs, Number.POSITIVE_INFINITY]) {
+        await this.run(controller.signal, waitMs);
         if (this.#background === controller) this.#options.onDone();
+        if (!this.owes) break;
       }
       await this.#carry(controller.signal);
       this.#failures = 0;
