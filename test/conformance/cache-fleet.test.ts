@@ -43,6 +43,35 @@ const becomes = (rig: CacheRig, key: string, value: unknown, withinMs = HEARD_MS
 const replayed = ({ cache }: CacheRig): unknown => cache.report().counters['replayed'];
 const journal = ({ cache }: CacheRig): number => cache.stats().journal;
 
+describe('a fleet of caches while all is well', () => {
+  it('loads once what another instance has finished loading just then', async () => {
+    await using fleet = await startFleet({ deadline: '2s', lock: '20s' });
+    const { a, b } = fleet;
+    // Some end between the other one's look and its lock: the first, or the one after its first wait of 50 ms.
+    const loadMs = [0, 1, 2, 48, 49, 50, 51, 52];
+    const loads = new Map<string, number>();
+    const want = async ({ cache }: CacheRig, key: string, lateMs: number, ms: number): Promise<unknown> => {
+      if (lateMs > 0) await delay(lateMs);
+      return cache.getOrSet(key, async () => {
+        loads.set(key, (loads.get(key) ?? 0) + 1);
+        if (ms > 0) await delay(ms);
+        return key;
+      });
+    };
+    for (let round = 0; round < 10; round += 1) {
+      const keys = Array.from({ length: 40 }, (_, i) => `${round}:${i}`);
+      await Promise.all(
+        keys.map(async (key, i) => {
+          const ms = loadMs[i % loadMs.length]!;
+          expect(await Promise.all([want(a, key, 0, ms), want(b, key, i % 3, ms)])).toEqual([key, key]);
+        }),
+      );
+    }
+    expect([...loads.values()].filter((count) => count > 1)).toEqual([]);
+    expect(loads.size).toBe(400);
+  });
+});
+
 describe('a fleet of caches while Redis is down', () => {
   it('tells each other of sets and deletes through PostgreSQL, and of nothing else', async () => {
     await using fleet = await startFleet();
@@ -167,33 +196,6 @@ describe('a fleet of caches while Redis is down', () => {
       // Without Redis there is no way to hand the value over.
       expect(loads).toBe(outage ? 2 : 1);
     }
-  });
-
-  it('loads once what another instance has finished loading just then', async () => {
-    await using fleet = await startFleet({ deadline: '2s', lock: '20s' });
-    const { a, b } = fleet;
-    // Some end between the other one's look and its lock: the first, or the one after its first wait of 50 ms.
-    const loadMs = [0, 1, 2, 48, 49, 50, 51, 52];
-    const loads = new Map<string, number>();
-    const want = async ({ cache }: CacheRig, key: string, lateMs: number, ms: number): Promise<unknown> => {
-      if (lateMs > 0) await delay(lateMs);
-      return cache.getOrSet(key, async () => {
-        loads.set(key, (loads.get(key) ?? 0) + 1);
-        if (ms > 0) await delay(ms);
-        return key;
-      });
-    };
-    for (let round = 0; round < 10; round += 1) {
-      const keys = Array.from({ length: 40 }, (_, i) => `${round}:${i}`);
-      await Promise.all(
-        keys.map(async (key, i) => {
-          const ms = loadMs[i % loadMs.length]!;
-          expect(await Promise.all([want(a, key, 0, ms), want(b, key, i % 3, ms)])).toEqual([key, key]);
-        }),
-      );
-    }
-    expect([...loads.values()].filter((count) => count > 1)).toEqual([]);
-    expect(loads.size).toBe(400);
   });
 
   it('a clear() reaches the others, and Redis when it is back', async () => {

@@ -5,9 +5,8 @@ import { SingleFlight } from '../../core/single-flight.ts';
 import type { Logger } from '../../observe/log.ts';
 import { NONE, type Payload } from './entry.ts';
 import { InFlight } from './in-flight.ts';
-import type { Held, LoadLock } from './load-lock.ts';
+import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, type MemoryTier, UNREAD } from './memory-tier.ts';
-import type { Found } from './reader.ts';
 import type { VersionClock } from './version.ts';
 
 /** What a load came to: as memory would have it, or the bare value where that cannot be stored. */
@@ -48,8 +47,8 @@ export interface LoaderOptions {
   readonly encode: (value: unknown) => Payload;
   /** The key with its namespace. */
   readonly fleetKeyOf: (key: string) => string;
-  /** Looks the key up anew: another instance may have loaded it meanwhile. */
-  readonly find: (key: string) => Promise<Found>;
+  /** What another instance may have loaded meanwhile. */
+  readonly find: (key: string) => Promise<MemoryEntry | undefined>;
   /** Stores what was loaded; `version` is from before the load. Never rejects. */
   readonly store: (key: string, payload: Payload, version: string, load: LoadOptions) => Promise<void>;
 }
@@ -138,12 +137,12 @@ export class Loader {
   }
 
   async #fly(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {
-    const { gate, memory } = this.#options;
+    const { gate, lock, find, fleetKeyOf, memory } = this.#options;
     try {
       gate.enter();
       try {
-        if (options.lockMs === 0) return await this.#load(key, token, load, options);
-        const held = await this.#acquire(key, memory.peek(key)?.version, options.lockMs);
+        const seen = memory.peek(key)?.version;
+        const held = await lock.acquire(fleetKeyOf(key), options.lockMs, seen, () => find(key));
         if ('found' in held) return { entry: held.found };
         return await this.#load(key, token, load, options).finally(held.release);
       } finally {
@@ -154,15 +153,6 @@ export class Loader {
     } finally {
       this.#wanted.end(key, token);
     }
-  }
-
-  /** @param seen - version of the value that is to be replaced */
-  #acquire(key: string, seen: string | undefined, lockMs: number): Promise<Held> {
-    const { lock, find, fleetKeyOf } = this.#options;
-    return lock.acquire(fleetKeyOf(key), lockMs, seen, async () => {
-      const found = await find(key);
-      return found.status === 'hit' ? found.entry : undefined;
-    });
   }
 
   async #load(key: string, token: number, load: () => unknown, options: LoadOptions): Promise<Loaded> {

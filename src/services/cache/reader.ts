@@ -16,11 +16,10 @@ export interface ReaderOptions {
   readonly place: (key: string) => Place;
 }
 
+type WithEntry<Status> = Omit<Extract<Lookup, { readonly status: Status }>, 'value'> & { readonly entry: MemoryEntry };
+
 /** What a look-up came to; a value is read from its entry by whoever wants it. */
-export type Found =
-  | Extract<Lookup, { readonly status: 'miss' | 'unknown' }>
-  | (Omit<Extract<Lookup, { readonly status: 'hit' }>, 'value'> & { readonly entry: MemoryEntry })
-  | (Omit<Extract<Lookup, { readonly status: 'stale' }>, 'value'> & { readonly entry: MemoryEntry });
+export type Found = Extract<Lookup, { readonly status: 'miss' | 'unknown' }> | WithEntry<'hit'> | WithEntry<'stale'>;
 
 /** Looks a key up: in memory while that is coherent, else in Redis, else in what this instance can say alone. */
 export class Reader {
@@ -58,6 +57,13 @@ export class Reader {
       core.failed(error);
       return this.#findHere(key, fleetKey, error instanceof RedoubtError ? error.code : 'ERR_REDIS_REPLY');
     }
+  }
+
+  /** What is there now. A read that is on its way already is not joined: its answer may be older than the question. */
+  async findAnew(key: string): Promise<MemoryEntry | undefined> {
+    this.#core.reads.drop(this.#options.fleetKeyOf(key));
+    const found = await this.find(key, 0);
+    return found.status === 'hit' ? found.entry : undefined;
   }
 
   /** What this instance can say without Redis: its own writes for certain, copies of Redis' values as stale. */

@@ -90,11 +90,7 @@ export class Space implements CacheSpace {
       gate,
       lock,
       fleetKeyOf: (key) => this.fleetKeyOf(key),
-      find: (key) => {
-        // Not with a read that is on its way already: its answer may be older than the question.
-        core.reads.drop(this.fleetKeyOf(key));
-        return this.#reader.find(key, 0);
-      },
+      find: (key) => this.#reader.findAnew(key),
       encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
       store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
     });
