@@ -33,7 +33,10 @@ async function startRig(options: Partial<RigOptions> & { readonly withRedis: boo
 }
 
 /** Two instances of one fleet. */
-async function startTwo(withRedis: boolean, sessions: object = {}): Promise<[SessionsRig, SessionsRig]> {
+async function startTwo(
+  withRedis: boolean,
+  sessions: object = { conflict: 'merge' },
+): Promise<[SessionsRig, SessionsRig]> {
   const database = await sharedDatabase();
   const a = await startRig({ database, withRedis, sessions });
   const b = await startRig({ database, withRedis, sessions, keyPrefix: a.keyPrefix });
@@ -71,6 +74,54 @@ describe.each(Object.entries(TIERS))('concurrent requests of one session on %s',
     expect(visits).toBe(1 + acknowledged);
     expect(acknowledged + refused).toBe(10);
     expect(acknowledged).toBeGreaterThan(0);
+  });
+
+  it('by default none of ten requests is refused: keys that one changed are all kept, of one key the last is', async () => {
+    const [a, b] = await startTwo(withRedis, {});
+    await a.save('sid', { visits: 1 });
+    const loaded = await Promise.all(Array.from({ length: 10 }, (__, i) => (i % 2 === 0 ? a : b).load('sid')));
+    await Promise.all(
+      loaded.map((data, i) => {
+        Object.assign(data!, { [`only${i}`]: i, visits: 2 + i });
+        return (i % 2 === 0 ? a : b).save('sid', data!);
+      }),
+    );
+    const seen = (await b.load('sid'))! as unknown as Record<string, number>;
+    for (let i = 0; i < 10; i += 1) expect(seen[`only${i}`]).toBe(i);
+    expect(seen['visits']).toBeGreaterThan(1);
+    expect((a.counters['overwritten'] ?? 0) + (b.counters['overwritten'] ?? 0)).toBe(9);
+    expect((a.counters['rejected'] ?? 0) + (b.counters['rejected'] ?? 0)).toBe(0);
+  });
+
+  it('by default a change that comes after the logout is dropped without an error, even after another one', async () => {
+    const [a, b] = await startTwo(withRedis, {});
+    await a.save('sid', { visits: 1 });
+    const slow = (await b.load('sid'))!;
+    const quick = (await a.load('sid'))!;
+    quick.visits = 2;
+    await a.save('sid', quick);
+    await a.destroy('sid');
+    slow.visits = 3;
+    await b.save('sid', slow);
+    expect(await a.load('sid')).toBeUndefined();
+    expect(await b.load('sid')).toBeUndefined();
+  });
+
+  it('answers 409 for a key of sessions.conflictKeys, and for no other', async () => {
+    const [a, b] = await startTwo(withRedis, { conflictKeys: ['user'] });
+    await a.save('sid', { user: 'ann', visits: 1 });
+    const [mine, theirs, third] = [(await a.load('sid'))!, (await b.load('sid'))!, (await b.load('sid'))!];
+    mine.user = 'bea';
+    mine.visits = 2;
+    await a.save('sid', mine);
+    theirs.user = 'cid';
+    await expect(b.save('sid', theirs)).rejects.toMatchObject({
+      code: 'ERR_SESSION_CONFLICT',
+      details: { key: 'user' },
+    });
+    third.visits = 3;
+    await b.save('sid', third);
+    expect(await a.load('sid')).toMatchObject({ user: 'bea', visits: 3 });
   });
 
   it('changes of different keys are joined, from what each request had read', async () => {
@@ -182,7 +233,7 @@ describe('sessions on the embedded PostgreSQL', () => {
   it('compare and set as on a server: conflicts are found, joined or answered 409, and a logout wins', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'redoubt-sessions-'));
     folders.push(folder);
-    const rig = await SessionsRig.start({ redis, database: `pglite:${folder}` });
+    const rig = await SessionsRig.start({ redis, database: `pglite:${folder}`, sessions: { conflict: 'merge' } });
     rigs.push(rig);
     // Its first start takes some seconds.
     await eventually(() => rig.sql.probe(AbortSignal.timeout(1_000)), { withinMs: 40_000 });

@@ -59,6 +59,8 @@ export async function startInstances(start: InstancesStart): Promise<Instances> 
       // A schedule is denser than life: at the shipped 60 s most of a run would be waiting.
       REDOUBT_REDIS_HOLD_DOWN_MAX: '1s',
       REDOUBT_POSTGRES_HOLD_DOWN_MAX: '1s',
+      // Visits are counted, and each must count: with `latest` the later of two counts wins.
+      REDOUBT_SESSIONS_CONFLICT: 'merge',
       // One instance with Redis alone and another with PostgreSQL alone: then only `strict` promises one order.
       ...strict,
       ...start.env,

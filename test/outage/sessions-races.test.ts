@@ -51,7 +51,9 @@ describe.each([
   ['PostgreSQL alone', false],
 ])('concurrent requests of one session, over HTTP, at two instances on %s', (_, withRedis) => {
   const startFleet = async (): Promise<TestFleet> => {
-    const fleet = await TestFleet.start(2, { env: { REDOUBT_SERVER_APP: SLOW_APP } });
+    const fleet = await TestFleet.start(2, {
+      env: { REDOUBT_SERVER_APP: SLOW_APP, REDOUBT_SESSIONS_CONFLICT: 'merge' },
+    });
     if (withRedis) return fleet;
     for (const instance of fleet.instances) instance.redisHop.mode = 'refuse';
     for (const instance of fleet.instances) await fleet.becomes(instance, 'redis', 'degraded');

@@ -19,6 +19,8 @@ export function createCounts() {
     conflicts: 0,
     /** Of these, those that were joined with it. */
     merged: 0,
+    /** Keys of these in which the later request replaced what the other one had stored. */
+    overwritten: 0,
     /** Of these, those that were answered 409. */
     rejected: 0,
     /** Cookies that nobody could look up. */

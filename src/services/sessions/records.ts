@@ -28,7 +28,7 @@ export interface RecordsOptions {
 }
 
 /** Each one that is lost means that another instance's write of this session got through. */
-const CONFLICT_RETRIES = 8;
+const CONFLICT_RETRIES = 32;
 
 /** A write of what a request made of a session. */
 export interface Change {
@@ -36,6 +36,8 @@ export interface Change {
   readonly base: number | undefined;
   readonly box: string;
   readonly lifeMs: number;
+  /** What becomes of a change whose session was ended after another one had been written to it. */
+  readonly afterEnd: 'dropped' | 'refused';
   /** The change, joined with what another request wrote. @throws {RedoubtError} `ERR_SESSION_CONFLICT` */
   readonly rebase: (theirs: SessionRecord) => string;
 }
@@ -163,7 +165,7 @@ export class SessionRecords {
     return pending && kept ? newerRecord(kept, pending) : (pending ?? kept);
   }
 
-  async #compareAndSet(id: string, { base, box, lifeMs, rebase }: Change): Promise<number> {
+  async #compareAndSet(id: string, { base, box, lifeMs, rebase, afterEnd }: Change): Promise<number> {
     const { counts, clock, tiers } = this.#options;
     const known = this.#known(id);
     let record = { version: (base ?? known?.version ?? 0) + 1, box };
@@ -173,10 +175,10 @@ export class SessionRecords {
       if (held) {
         counts.conflicts += 1;
         // A logout beats a slow request. Ended right after what this one read, the request happened just before it;
-        // with another write between, its answer would be one that the other's user has already seen.
+        // with another write between, its answer may lack what the other's user has already seen.
         if (held.box === null) {
           if (isSplit) await this.#bury(id, record.version);
-          if (held.version === record.version || isSplit) return record.version;
+          if (held.version === record.version || isSplit || afterEnd === 'dropped') return record.version;
           throw new RedoubtError('ERR_SESSION_CONFLICT', { ended: true });
         }
         const version = Math.max(held.version, isSplit ? record.version : 0) + 1;

@@ -7,7 +7,8 @@
 // Writing   Compare-and-set: a write carries the version after the one that its request read. PostgreSQL takes it if
 //           the row is older and no tombstone; then Redis does, under the epoch that PostgreSQL's own statement
 //           saw, never under a later one: there, something newer may have been and gone. Where another request was
-//           quicker, the two are joined key by key or the answer is 409. A tombstone is taken over everything, with
+//           quicker, the two are joined key by key (of two changes of one key the later wins) or the answer is 409, as
+//           sessions.conflict says. A tombstone is taken over everything, with
 //           the version after the one that it ended: a slow write of just that version came before the logout.
 // Reading   Redis, where it is believed; a miss goes on to PostgreSQL.
 // Showing   Whatever PostgreSQL alone has told, be it to a reader or to a writer, is told on only when nobody can find
@@ -311,10 +312,10 @@ class SessionService implements Sessions, Service, FleetMember {
 
   #newStore(sealer: Sealer): SealedStore {
     const { config, clock, log } = this.#options;
-    const { ttlMs, touchEveryMs, retryAfterMs, conflict, memoryMax: touchMax } = config.sessions;
+    const { ttlMs, touchEveryMs, retryAfterMs, conflict, conflictKeys, memoryMax: touchMax } = config.sessions;
     const counts = this.#counts;
     const plain = this.#plain;
-    const facts = { counts, sealer, ttlMs, clock, log, conflict };
+    const facts = { counts, sealer, ttlMs, clock, log, conflict, conflictKeys };
     const sealed = createVault({ ...facts, records: this.#records, resealer: this.#resealer });
     const window = { vault: sealed, counts, now: () => clock.now(), touchEveryMs, touchMax, retryAfterMs };
     const vault = plain ? new AdoptingVault({ ...window, plain }) : sealed;

@@ -3,7 +3,7 @@ import type { SessionData } from 'express-session';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
-import { mergeSessions } from './merge.ts';
+import { type Joined, mergeSessions } from './merge.ts';
 import type { Counts } from './notice.ts';
 import { type SessionRecord, lifeMsOf, recordId } from './record.ts';
 import type { SessionRecords } from './records.ts';
@@ -20,7 +20,9 @@ export interface VaultOptions {
   /** Life of a session whose cookie has no end of its own. */
   readonly ttlMs: number;
   /** What becomes of a change whose session another request changed meanwhile. */
-  readonly conflict: 'merge' | 'reject';
+  readonly conflict: 'latest' | 'merge' | 'reject';
+  /** Keys whose changes are never overwritten, not even with `latest`. */
+  readonly conflictKeys: readonly string[];
   readonly resealer: Resealer;
 }
 
@@ -58,7 +60,7 @@ const BURST_MS = 60_000;
 
 /** Sessions in the clear on one side, sealed records under hashed ids on the other. */
 export function createVault(options: VaultOptions): SealedVault {
-  const { records, sealer, counts, clock, log, ttlMs, conflict, resealer } = options;
+  const { records, sealer, counts, clock, log, ttlMs, conflict, conflictKeys, resealer } = options;
   let quietUntil = 0;
   const lifeOf = (data: SessionData): number => lifeMsOf(data, ttlMs, clock.wallNow());
   const countFailure = (): void => {
@@ -71,21 +73,27 @@ export function createVault(options: VaultOptions): SealedVault {
     );
   };
 
-  /** What both made of it, as text. */
-  const join = (sid: string, base: string, data: SessionData, { box }: SessionRecord): string => {
+  const mayOverwrite = (key: string): boolean => conflict === 'latest' && !conflictKeys.includes(key);
+
+  /** What both made of it; `undefined` where nobody changed it. */
+  const join = (sid: string, base: string, data: SessionData, { box }: SessionRecord): Joined | undefined => {
     const theirs = box === null ? undefined : contentOf(sealer.open(sid, box));
     // Sealed anew under another secret, and otherwise what this request read.
-    if (theirs === base) return JSON.stringify(data);
-    const canMerge = conflict === 'merge' && theirs !== undefined && theirs !== MOVED;
-    const merged = canMerge
-      ? mergeSessions(JSON.parse(base) as SessionData, data, JSON.parse(theirs) as SessionData)
-      : undefined;
-    if (!merged) {
-      counts.rejected += 1;
-      throw new RedoubtError('ERR_SESSION_CONFLICT');
-    }
-    counts.merged += 1;
-    return JSON.stringify(merged);
+    if (theirs === base) return undefined;
+    if (conflict === 'reject' || theirs === undefined || theirs === MOVED) return refuse();
+    const joined = mergeSessions(
+      JSON.parse(base) as SessionData,
+      data,
+      JSON.parse(theirs) as SessionData,
+      mayOverwrite,
+    );
+    if ('refused' in joined) return refuse({ key: joined.refused });
+    return joined;
+  };
+
+  const refuse = (details: { readonly key?: string } = {}): never => {
+    counts.rejected += 1;
+    throw new RedoubtError('ERR_SESSION_CONFLICT', details);
   };
 
   const find = (sid: string): Promise<SessionRecord | undefined> => records.read(recordId(sid));
@@ -104,7 +112,13 @@ export function createVault(options: VaultOptions): SealedVault {
   };
 
   const replace = async (sid: string, base: number, text: string, data: SessionData): Promise<boolean> => {
-    const change = { base, box: sealer.seal(sid, text), lifeMs: lifeOf(data), rebase: giveWay };
+    const change = {
+      base,
+      box: sealer.seal(sid, text),
+      lifeMs: lifeOf(data),
+      rebase: giveWay,
+      afterEnd: 'refused',
+    } as const;
     try {
       await records.write(recordId(sid), change);
       return true;
@@ -135,15 +149,22 @@ export function createVault(options: VaultOptions): SealedVault {
     },
     async write(sid, origin, mine, data) {
       let text = mine;
+      let joined: Joined | undefined;
       const version = await records.write(recordId(sid), {
         base: origin?.version,
         box: sealer.seal(sid, mine),
         lifeMs: lifeOf(data),
+        // As if it had come just before the logout; who wants to know of every lost change hears that it did not.
+        afterEnd: conflict === 'latest' ? 'dropped' : 'refused',
         rebase: (theirs) => {
-          text = join(sid, origin?.text ?? '{}', JSON.parse(mine) as SessionData, theirs);
+          joined = join(sid, origin?.text ?? '{}', JSON.parse(mine) as SessionData, theirs);
+          text = joined ? JSON.stringify(joined.data) : mine;
           return sealer.seal(sid, text);
         },
       });
+      // Once, however often it was joined before it got through.
+      if (joined) counts.merged += 1;
+      counts.overwritten += joined?.overwritten.length ?? 0;
       return { version, text };
     },
     destroy: (sid) => records.destroy(recordId(sid)),

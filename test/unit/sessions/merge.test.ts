@@ -1,8 +1,12 @@
 import type { SessionData } from 'express-session';
 import { describe, expect, it } from 'vitest';
 
-import { mergeSessions } from '../../../src/services/sessions/merge.ts';
+import { mergeSessions as merge } from '../../../src/services/sessions/merge.ts';
 
+const mergeSessions = (base: SessionData, mine: SessionData, theirs: SessionData, latest = false) => {
+  const merged = merge(base, mine, theirs, (key) => latest && key !== 'cart');
+  return 'data' in merged ? merged.data : undefined;
+};
 const of = (content: object): SessionData => ({ cookie: { originalMaxAge: 1 }, ...content }) as SessionData;
 
 describe('two changes of one session', () => {
@@ -17,6 +21,25 @@ describe('two changes of one session', () => {
     expect(mergeSessions(of({ n: 1 }), of({ n: 2 }), of({ n: 3 }))).toBeUndefined();
     expect(mergeSessions(of({ n: 1 }), of({ n: 2 }), of({ n: 2 }))).toBeUndefined();
     expect(mergeSessions(of({ n: 1 }), of({}), of({ n: 2 }))).toBeUndefined();
+  });
+
+  it('of one key that both changed, the later one is kept where the later one may win; others keep a conflict', () => {
+    const [base, mine, theirs] = [of({ n: 1, old: 1 }), of({ n: 2, mine: 1 }), of({ n: 3, old: 1, theirs: 1 })];
+    expect(mergeSessions(base, mine, theirs, true)).toEqual(of({ n: 2, mine: 1, theirs: 1 }));
+    expect(mergeSessions(of({ cart: 1 }), of({ cart: 2 }), of({ cart: 3 }), true)).toBeUndefined();
+    expect(mergeSessions(of({ cart: 1 }), of({ cart: 2 }), of({ cart: 2 }), true)).toBeUndefined();
+  });
+
+  it('say which keys were overwritten, equal values not being any', () => {
+    const merged = merge(of({}), of({ a: 1, b: 1, c: 1 }), of({ a: 1, b: 2 }), () => true);
+    expect(merged).toMatchObject({ overwritten: ['b'] });
+  });
+
+  it('find a key that is named like something of every object', () => {
+    expect(mergeSessions(of({}), of({ constructor: 1 }), of({ toString: 2 }))).toMatchObject({
+      constructor: 1,
+      toString: 2,
+    });
   });
 
   it('agree where both removed the same key', () => {
