@@ -75,6 +75,24 @@ export const ERRORS = {
     retryable: true,
     status: 409,
   },
+  ERR_SESSION_VALUE: {
+    message: 'The session cannot be stored',
+    hint: 'A session is what JSON can carry: no cycles, no BigInt, no key __proto__, no methods of express-session overwritten.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_SESSION_OPTION: {
+    message: 'The session middleware does not take this option',
+    hint: 'The message names it. Sessions are stored by Redoubt: leave store out.',
+    retryable: false,
+    status: 500,
+  },
+  ERR_SESSION_METHOD: {
+    message: 'The session store cannot do this',
+    hint: 'Session ids are stored as hashes and contents sealed: list or end sessions by what your application knows of them.',
+    retryable: false,
+    status: 500,
+  },
   ERR_SESSION_SECRET: {
     message: 'Sessions need a secret',
     hint: 'Set SESSION_SECRET to one or more comma-separated values of at least 32 characters; the first one signs.',

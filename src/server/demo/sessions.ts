@@ -18,7 +18,12 @@ const MAX_USER_LENGTH = 100;
 /** `/demo/session`: a login that counts visits. Only these routes cost a session lookup. */
 export function demoSessionRoutes(sessions: Sessions, config: Config): Router {
   const router = Router();
-  router.use('/demo', refuseForeignPages(config), sessions.middleware());
+  const cookie = {
+    sameSite: 'lax',
+    maxAge: config.sessions.ttlMs,
+    secure: config.env === 'production' ? 'auto' : false,
+  } as const;
+  router.use('/demo', refuseForeignPages(config), sessions.middleware({ cookie }));
 
   router.post('/demo/session/login', express.json({ limit: config.server.bodyLimit }), async (request, response) => {
     const user = requireText(requireObject(request.body)['user'], 'user', MAX_USER_LENGTH);

@@ -31,6 +31,7 @@ import { SingleFlight } from '../../core/single-flight.ts';
 import type { Counts } from './notice.ts';
 import type { PlainSession, PlainSessions } from './plain.ts';
 import { type PlainPlace, withMark } from './plain-places.ts';
+import { touchPauseMs } from './record.ts';
 import type { Origin, SessionVault } from './store.ts';
 import { MOVED, MOVING, type Opened, type SealedVault } from './vault.ts';
 
@@ -95,16 +96,21 @@ export class AdoptingVault implements SessionVault {
     else await this.#clear(sid);
   }
 
-  async touch(sid: string, data: SessionData): Promise<void> {
+  touch(sid: string, data: SessionData): Promise<void> | undefined {
     const { vault, plain, touchEveryMs, now } = this.#options;
     const { home } = plain;
-    await vault.touch(sid, data);
+    const sealed = vault.touch(sid, data);
     const last = this.#touched.get(sid);
-    const everyMs = Math.min(touchEveryMs, (data.cookie.originalMaxAge ?? Number.POSITIVE_INFINITY) / 2);
-    if (!home || !plain.isOpen() || (last !== undefined && now() - last < everyMs)) return;
+    const pauseMs = touchPauseMs(touchEveryMs, data.cookie.originalMaxAge ?? Number.POSITIVE_INFINITY);
+    if (!home || !plain.isOpen() || (last !== undefined && now() - last < pauseMs)) return sealed;
     this.#touched.set(sid, now());
     // Tried again at the next request; this one has nothing to do with it.
-    await home.touch(sid, data).catch(() => this.#touched.delete(sid));
+    const inTheClear = home.touch(sid, data).catch(() => this.#touched.delete(sid));
+    return Promise.all([sealed, inTheClear]).then(() => undefined);
+  }
+
+  count(): Promise<number> {
+    return this.#options.vault.count();
   }
 
   async #readOnce(sid: string): Promise<Seen> {

@@ -1,32 +1,19 @@
-import type { Request, RequestHandler } from 'express';
-import session, { type CookieOptions } from 'express-session';
+import type { RequestHandler } from 'express';
+import session, { type SessionOptions } from 'express-session';
 
-import type { Config } from '../../config/schema.ts';
-import { holdEnd } from './hold.ts';
+import { holdAnswer } from './hold.ts';
+import type { ReadOptions } from './options.ts';
 import type { SealedStore } from './store.ts';
-import type { SessionMiddlewareOptions } from './types.ts';
+import { canWithhold } from './withheld.ts';
 
-/**
- * express-session on our store, with each answer held until its session is saved.
- *
- * @param options - express-session's own; what is not given comes from the configuration
- */
+/** express-session on our store, with each answer withheld until its session is saved. */
 export function createMiddleware(
-  config: Config,
-  secrets: readonly string[],
   store: SealedStore,
-  options: SessionMiddlewareOptions,
+  options: ReadOptions & Pick<SessionOptions, 'secret'>,
 ): RequestHandler {
-  const settings = {
-    name: config.sessions.cookieName,
-    secret: [...secrets],
-    resave: false,
-    saveUninitialized: false,
-    store,
-    ...options,
-    cookie: cookieOptions(config, options.cookie),
-  };
-  const inner = session(settings);
+  const inner = session({ ...options, store });
+  const { name, resave, saveUninitialized } = options;
+  const rules = { store, name, resave, saveUninitialized, unsetDestroys: options.unset === 'destroy' };
 
   return (req, res, next) => {
     // Mounted twice: express-session leaves the request to the first one, and so do we.
@@ -34,29 +21,12 @@ export function createMiddleware(
     const sendEnd = res.end;
     let held = false;
     inner(req, res, (error?: unknown) => {
-      if (error === undefined && req.session && settings.store === store && !held) {
+      // A request outside of the cookie's path has no session.
+      if (error === undefined && req.session && !held && canWithhold(res)) {
         held = true;
-        holdEnd(req, res, {
-          store,
-          resave: settings.resave,
-          saveUninitialized: settings.saveUninitialized,
-          unsetDestroys: options.unset === 'destroy',
-          sendEnd,
-        });
+        holdAnswer(req, res, next, { ...rules, sendEnd });
       }
       next(error);
     });
   };
-}
-
-type CookieSetting = NonNullable<SessionMiddlewareOptions['cookie']>;
-
-function cookieOptions(config: Config, given: CookieSetting | undefined): CookieSetting {
-  const production = config.env === 'production';
-  const defaults: CookieOptions = { httpOnly: true, sameSite: 'lax', maxAge: config.sessions.ttlMs };
-  if (typeof given === 'function') {
-    // express-session resolves `auto` on the object only, so a function gets the answer instead.
-    return (req: Request) => ({ ...defaults, secure: production && req.secure, ...given(req) });
-  }
-  return { ...defaults, secure: production ? 'auto' : false, ...given };
 }

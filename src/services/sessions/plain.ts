@@ -44,14 +44,14 @@ export interface PlainOptions {
 
 /** @returns `undefined` where the configuration opens nothing: then no code that reads plaintext is there at all */
 export function createPlainSessions({ config, sql, redis, pgStore, wallNow }: PlainOptions): PlainSessions | undefined {
-  const { adopt, deadlineMs, ttlMs, retryAfterMs } = config.sessions;
+  const { adopt, retryAfterMs } = config.sessions;
   const { share } = adopt;
   const places: PlainPlace[] = [];
   // First: of two that were saved at the same time, or do not say when, PostgreSQL's cannot be one that
   // Redis brought back out of an old snapshot.
   if ((adopt.postgres || share === 'postgres') && sql.kind !== 'none') places.push(connectPgSimplePlace(sql, pgStore));
   const keyPrefix = adopt.redisPrefix || (share === 'redis' ? CONNECT_REDIS_PREFIX : '');
-  if (keyPrefix !== '') places.push(connectRedisPlace({ redis, keyPrefix, deadlineMs, ttlMs, wallNow }));
+  if (keyPrefix !== '') places.push(redisPlace({ config, redis, wallNow }, keyPrefix));
   if (places.length === 0) return undefined;
   const until = adopt.until === '' ? Number.POSITIVE_INFINITY : Date.parse(adopt.until);
 
@@ -84,7 +84,19 @@ export function createPlainSessions({ config, sql, redis, pgStore, wallNow }: Pl
   };
 }
 
+/** Where other stores may have left sessions, whether the configuration opens them or not. */
+export function everyPlainPlace(options: PlainOptions): readonly PlainPlace[] {
+  const { config, sql, pgStore } = options;
+  const redis = redisPlace(options, config.sessions.adopt.redisPrefix || CONNECT_REDIS_PREFIX);
+  return sql.kind === 'none' ? [redis] : [connectPgSimplePlace(sql, pgStore), redis];
+}
+
 const CONNECT_REDIS_PREFIX = 'sess:';
+
+function redisPlace({ config, redis, wallNow }: Omit<PlainOptions, 'sql' | 'pgStore'>, keyPrefix: string): PlainPlace {
+  const { deadlineMs, ttlMs } = config.sessions;
+  return connectRedisPlace({ redis, keyPrefix, deadlineMs, ttlMs, wallNow });
+}
 
 /**
  * Grows with each save of one session: its cookie's end is the time of the save and a constant. Not the row's own

@@ -143,6 +143,14 @@ export class PostgresTier {
     return this.#touches.add({ id, lifeMs });
   }
 
+  /** How many sessions live. */
+  async count(): Promise<number> {
+    const { rows } = await this.#sql.query<{ count: string }>(
+      `select count(*) from ${this.#table} where expire > now() and box is not null and not dead`,
+    );
+    return Number(rows[0]?.count);
+  }
+
   /** Deletes the expired rows, connect-pg-simple's own too, some at a time so that no statement takes long. */
   async prune(): Promise<void> {
     for (let deleted = PRUNE_BATCH; deleted === PRUNE_BATCH;) {

@@ -37,13 +37,19 @@ export function recordId(sid: string): string {
   return ids.memo(sid);
 }
 
+/** How long a session that is only read is left as it is: a short one must not run out much before its time. */
+export function touchPauseMs(touchEveryMs: number, lifeMs: number): number {
+  return Math.min(touchEveryMs, lifeMs / 20);
+}
+
 /**
  * How long a session that is used now may live, in milliseconds.
  *
  * `originalMaxAge` first: `expires` in a stored cookie is that of the last write, which a touch since then has moved.
  */
 export function lifeMsOf(session: SessionData, ttlMs: number, wallNow: number): number {
-  const { originalMaxAge, expires } = session.cookie;
+  // One that was given to the store by other code than express-session's need not have a cookie.
+  const { originalMaxAge, expires } = (session.cookie as SessionData['cookie'] | undefined) ?? {};
   let lifeMs = Number.NaN;
   if (typeof originalMaxAge === 'number') lifeMs = originalMaxAge;
   else if (expires) lifeMs = new Date(expires).getTime() - wallNow;

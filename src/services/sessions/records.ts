@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import type { Journal, MemoryTier } from './memory-tier.ts';
 import type { Counts, Truth } from './notice.ts';
-import { type SessionRecord, newerRecord } from './record.ts';
+import { type SessionRecord, newerRecord, touchPauseMs } from './record.ts';
 import type { SharedTiers, TierWrite } from './tiers.ts';
 
 export interface RecordsOptions {
@@ -109,18 +109,24 @@ export class SessionRecords {
     });
   }
 
-  /** Prolongs a session that was only read, at most once every `touchEvery`; never fails. */
-  async touch(id: string, lifeMs: number): Promise<void> {
-    const { clock, touchEveryMs, counts, memory, journal, tiers } = this.#options;
+  /** Prolongs a session that was only read; `undefined` where it is too early for that. Never rejects. */
+  touch(id: string, lifeMs: number): Promise<void> | undefined {
+    const { clock, touchEveryMs, counts, memory, journal } = this.#options;
     const last = this.#touched.get(id);
-    // A short session must not run out between two touches.
-    if (last !== undefined && clock.now() - last < Math.min(touchEveryMs, lifeMs / 2)) return;
+    if (last !== undefined && clock.now() - last < touchPauseMs(touchEveryMs, lifeMs)) return undefined;
     this.#touched.set(id, clock.now());
     counts.touches += 1;
     memory.prolong(id, lifeMs);
     journal.prolong(id, lifeMs);
-    // Tried again at the next request; this one has nothing to do with it.
-    if (!(await tiers.touch(id, lifeMs))) this.#touched.delete(id);
+    return this.#touch(id, lifeMs);
+  }
+
+  /** How many sessions live. @throws {RedoubtError} `ERR_SESSION_UNKNOWN` where PostgreSQL does not answer */
+  async count(): Promise<number> {
+    const { tiers, retryAfterMs } = this.#options;
+    const count = await tiers.count();
+    if (count === undefined) throw new RedoubtError('ERR_SESSION_UNKNOWN', { retryAfterMs });
+    return count;
   }
 
   /**
@@ -153,6 +159,11 @@ export class SessionRecords {
   /** Keeps a record for the case that both tiers are gone. */
   keep(id: string, record: SessionRecord, lifeMs: number): void {
     this.#options.memory.keep(id, record, lifeMs);
+  }
+
+  async #touch(id: string, lifeMs: number): Promise<void> {
+    // Tried again at the next request; this one has nothing to do with it.
+    if (!(await this.#options.tiers.touch(id, lifeMs))) this.#touched.delete(id);
   }
 
   #unchain(id: string, chained: Promise<unknown>): void {

@@ -62,10 +62,12 @@ import type { Logger } from '../../observe/log.ts';
 import { AdoptingVault } from './adopt.ts';
 import { Journal, MemoryTier } from './memory-tier.ts';
 import { createMiddleware } from './middleware.ts';
+import { readOptions } from './options.ts';
 import { type Truth, createCounts, noticeOf } from './notice.ts';
 import { rememberOpened } from './opened.ts';
 import { createPgStore } from './pg-store.ts';
-import { type PlainSessions, createPlainSessions } from './plain.ts';
+import { PlainNotice } from './plain-notice.ts';
+import { type PlainSessions, createPlainSessions, everyPlainPlace } from './plain.ts';
 import { PostgresTier } from './postgres-tier.ts';
 import { SessionRecords } from './records.ts';
 import { Pruner } from './prune.ts';
@@ -74,7 +76,7 @@ import { RedisTier } from './redis-tier.ts';
 import { Replayer } from './replay.ts';
 import { Resealer } from './reseal.ts';
 import { type Sealer, createSealer } from './seal.ts';
-import { resolveSecrets } from './secrets.ts';
+import { SecretSource } from './secrets.ts';
 import { SealedStore } from './store.ts';
 import { SharedTiers } from './tiers.ts';
 import type { SessionMiddlewareOptions, Sessions } from './types.ts';
@@ -123,7 +125,9 @@ class SessionService implements Sessions, Service, FleetMember {
   readonly #pruner: Pruner;
   readonly #counts = createCounts();
   #mode: Mode | undefined;
-  #keys: { readonly secrets: readonly string[]; readonly sealer: Sealer } | undefined;
+  readonly #secrets: SecretSource;
+  readonly #sealers = new Map<string, Sealer>();
+  readonly #plainNotice: PlainNotice;
   #closed = false;
 
   constructor(options: SessionsOptions) {
@@ -139,7 +143,10 @@ class SessionService implements Sessions, Service, FleetMember {
       waitingMax: sessions.memoryMax,
     });
     const pgStore = createPgStore(sql, sessions.table, sessions.ttlMs);
-    this.#plain = createPlainSessions({ config, sql, redis, pgStore, wallNow: () => clock.wallNow() });
+    this.#secrets = new SecretSource(config, options.log);
+    const plainOptions = { config, sql, redis, pgStore, wallNow: () => clock.wallNow() };
+    this.#plain = createPlainSessions(plainOptions);
+    this.#plainNotice = new PlainNotice({ places: everyPlainPlace(plainOptions), clock, log: options.log });
     this.#postgres = new PostgresTier({
       sql,
       table: pgStore,
@@ -223,14 +230,15 @@ class SessionService implements Sessions, Service, FleetMember {
     return this.#fleet.view.peers;
   }
 
-  middleware(options: SessionMiddlewareOptions = {}): ReturnType<Sessions['middleware']> {
-    const { secrets, sealer } = this.#unlock();
+  middleware(given: SessionMiddlewareOptions = {}): ReturnType<Sessions['middleware']> {
+    const options = readOptions(given, this.#options);
+    const { signing, sealing } = this.#secrets.resolve(options.secret);
     // A store of its own: express-session puts generate() on it, with this middleware's cookie options.
-    return createMiddleware(this.#options.config, secrets, this.#newStore(sealer), options);
+    return createMiddleware(this.#newStore(sealing), { ...options, secret: signing });
   }
 
   store(): Store {
-    return this.#newStore(this.#unlock().sealer);
+    return this.#newStore(this.#secrets.resolve().sealing);
   }
 
   applyMode(mode: Mode): void {
@@ -302,16 +310,17 @@ class SessionService implements Sessions, Service, FleetMember {
     };
   }
 
-  #unlock(): { readonly secrets: readonly string[]; readonly sealer: Sealer } {
-    if (this.#keys === undefined) {
-      const secrets = resolveSecrets(this.#options.config, this.#options.log);
-      this.#keys = { secrets, sealer: rememberOpened(createSealer(secrets)) };
-    }
-    return this.#keys;
+  /** One for each list of secrets: what it has opened it remembers for all stores. */
+  #sealerOf(secrets: readonly string[]): Sealer {
+    const key = JSON.stringify(secrets);
+    const sealer = this.#sealers.get(key) ?? rememberOpened(createSealer(secrets));
+    this.#sealers.set(key, sealer);
+    return sealer;
   }
 
-  #newStore(sealer: Sealer): SealedStore {
+  #newStore(secrets: readonly string[]): SealedStore {
     const { config, clock, log } = this.#options;
+    const sealer = this.#sealerOf(secrets);
     const { ttlMs, touchEveryMs, retryAfterMs, conflict, conflictKeys, memoryMax: touchMax } = config.sessions;
     const counts = this.#counts;
     const plain = this.#plain;
@@ -319,6 +328,9 @@ class SessionService implements Sessions, Service, FleetMember {
     const sealed = createVault({ ...facts, records: this.#records, resealer: this.#resealer });
     const window = { vault: sealed, counts, now: () => clock.now(), touchEveryMs, touchMax, retryAfterMs };
     const vault = plain ? new AdoptingVault({ ...window, plain }) : sealed;
-    return new SealedStore({ vault, clock, touchEveryMs, retryAfterMs });
+    const onMiss = (sid: string): void => {
+      if (!plain?.isOpen()) this.#plainNotice.look(sid);
+    };
+    return new SealedStore({ vault, clock, touchEveryMs, retryAfterMs, onMiss, isClosed: () => this.#closed });
   }
 }

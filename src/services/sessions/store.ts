@@ -3,6 +3,7 @@ import session, { type Session, type SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
+import { type Print, isSameCookie, printOf, printOfText } from './print.ts';
 
 /** What a session was when a request got hold of it. */
 export interface Origin {
@@ -30,7 +31,10 @@ export interface SessionVault {
    */
   write(sid: string, origin: Origin | undefined, text: string, data: SessionData): Promise<Origin>;
   destroy(sid: string): Promise<void>;
-  touch(sid: string, data: SessionData): Promise<void>;
+  /** @returns `undefined` where it was prolonged a short time ago; never rejects */
+  touch(sid: string, data: SessionData): Promise<void> | undefined;
+  /** How many sessions live. */
+  count(): Promise<number>;
 }
 
 export interface SealedStoreOptions {
@@ -38,11 +42,21 @@ export interface SealedStoreOptions {
   readonly clock: Clock;
   readonly touchEveryMs: number;
   readonly retryAfterMs: number;
+  /** Told of each id that nobody has a session for. */
+  readonly onMiss?: (sid: string) => void;
+  /** Whether Redoubt has been closed. */
+  readonly isClosed: () => boolean;
 }
 
-interface Saved {
+/** What the store holds of a session object that it gave out, or took. */
+interface Known {
+  readonly origin: Origin;
+  readonly print: Print;
+}
+
+interface Saving {
   readonly sid: string;
-  print: string;
+  print: Print;
   readonly at: number;
   done: Promise<void>;
   settled: boolean;
@@ -59,8 +73,8 @@ export class SealedStore extends session.Store {
   /** Put on it by express-session. */
   declare generate: (req: Request) => void;
   readonly #options: SealedStoreOptions;
-  readonly #origins = new WeakMap<object, Origin>();
-  readonly #saved = new WeakMap<object, Saved>();
+  readonly #known = new WeakMap<object, Known>();
+  readonly #saved = new WeakMap<object, Saving>();
   readonly #destroying = new Map<string, Promise<void>>();
 
   constructor(options: SealedStoreOptions) {
@@ -70,31 +84,83 @@ export class SealedStore extends session.Store {
 
   override get(sid: string, callback: (error: unknown, data?: SessionData | null) => void): void {
     const take = (found: Found | undefined): SessionData | null => {
-      if (!found) return null;
-      this.#origins.set(found.data, found.origin);
-      return found.data;
+      if (!found) {
+        this.#options.onMiss?.(sid);
+        return null;
+      }
+      const { data, origin } = found;
+      this.#known.set(data, { origin, print: printOfText(origin.text, data) });
+      return data;
     };
-    answer(this.#options.vault.read(sid), callback, take);
+    answer(
+      this.#open(() => this.#options.vault.read(sid)),
+      callback,
+      take,
+    );
   }
 
   override createSession(req: Request, data: SessionData): Session & SessionData {
-    const origin = this.#origins.get(data);
+    const known = this.#known.get(data);
     const made = super.createSession(req, data);
-    if (origin !== undefined) this.#origins.set(made, origin);
+    if (known !== undefined) this.#known.set(made, known);
     return made;
   }
 
   override set(sid: string, data: SessionData, callback?: Callback): void {
+    answer(
+      whenCalled(() => this.save(sid, data, printOf(data))),
+      callback,
+    );
+  }
+
+  override touch(sid: string, data: SessionData, callback?: Callback): void {
+    answer(
+      whenCalled(() => this.prolong(sid, data, printOf(data))),
+      callback,
+    );
+  }
+
+  /** How many sessions there are, those in the clear not counted. @throws what PostgreSQL's or Redis' call throws */
+  override length(callback: (error: unknown, length?: number) => void): void {
+    answer(
+      this.#open(() => this.#options.vault.count()),
+      callback,
+    );
+  }
+
+  /** Rejects: session ids are stored as hashes, and no content opens without its id. */
+  override all(callback: (error: unknown, sessions?: SessionData[]) => void): void {
+    answer(unsupported<SessionData[]>('all'), callback);
+  }
+
+  /** Rejects: each logout has to be told to every instance, so sessions are ended one by one. */
+  override clear(callback?: Callback): void {
+    answer(unsupported<void>('clear'), callback);
+  }
+
+  /**
+   * Saves the session as `print` has it.
+   *
+   * @returns `undefined` where just that is stored already: express-session saves once more at the end of a request
+   * what req.session.save() has just saved. Rejects with `ERR_SESSION_NOT_SAVED`, `ERR_SESSION_CONFLICT`
+   */
+  save(sid: string, data: SessionData, print: Print): Promise<void> | undefined {
     const saved = this.#saved.get(data);
-    // express-session saves once more at the end of a request what req.session.save() or our own hold has just saved.
-    const print = printOf(data);
-    if (!saved || !this.#isSame(saved, sid, print)) answer(this.#write(sid, data, print), callback);
-    else if (saved.settled) callback?.();
-    else answer(saved.done, callback);
+    if (!saved || !this.#isSame(saved, sid, print)) return this.#write(sid, data, print);
+    return saved.settled ? undefined : saved.done;
+  }
+
+  /** Prolongs a session that was only read; a cookie that says something else is a change. `undefined`: not due yet. */
+  prolong(sid: string, data: SessionData, print: Print): Promise<void> | undefined {
+    const known = this.#known.get(data);
+    if (known && !isSameCookie(known.print.cookie, print.cookie)) return this.save(sid, data, print);
+    return this.#options.isClosed()
+      ? Promise.reject(new RedoubtError('ERR_CLOSED'))
+      : this.#options.vault.touch(sid, data);
   }
 
   override destroy(sid: string, callback?: Callback): void {
-    const done = this.#options.vault.destroy(sid).catch((error: unknown) => this.#refuse(error));
+    const done = this.#open(() => this.#options.vault.destroy(sid)).catch((error: unknown) => this.#refuse(error));
     this.#destroying.set(sid, done);
     const forget = (): void => {
       if (this.#destroying.get(sid) === done) this.#destroying.delete(sid);
@@ -106,25 +172,16 @@ export class SealedStore extends session.Store {
   override regenerate(req: Request, callback: Callback): void {
     const current = req.session as object | undefined;
     // Nobody has been given the id of a session that was made for this very request: there is nothing to end.
-    if (!current || this.#origins.has(current) || this.#saved.has(current)) super.regenerate(req, callback);
+    if (!current || this.#known.has(current) || this.#saved.has(current)) super.regenerate(req, callback);
     else {
       this.generate(req);
       callback();
     }
   }
 
-  override touch(sid: string, data: SessionData, callback?: () => void): void {
-    answer(this.#options.vault.touch(sid, data), callback);
-  }
-
-  /** Whether this object came out of the store, as opposed to being a new session. */
-  isLoaded(data: object): boolean {
-    return this.#origins.has(data) && !this.#saved.has(data);
-  }
-
-  /** Whether this object has been saved since it was made. */
-  wasSaved(data: object): boolean {
-    return this.#saved.has(data);
+  /** What is stored of this object; `undefined` for a session that was never saved. */
+  printOf(data: object): Print | undefined {
+    return this.#known.get(data)?.print;
   }
 
   /** The destroy of this id that is under way, if one is. */
@@ -132,33 +189,54 @@ export class SealedStore extends session.Store {
     return this.#destroying.get(sid);
   }
 
-  #write(sid: string, data: SessionData, print: string): Promise<void> {
+  /** Whether a save of this object is under way. */
+  isSaving(data: object): boolean {
+    return this.#saved.get(data)?.settled === false;
+  }
+
+  #write(sid: string, data: SessionData, print: Print): Promise<void> {
     const { vault, clock } = this.#options;
+    const mine = print.text;
+    const before = this.#saved.get(data);
     const work = async (): Promise<void> => {
-      const mine = JSON.stringify(data);
-      const written = await vault.write(sid, this.#origins.get(data), mine, data);
-      this.#origins.set(data, written);
-      if (written.text === mine) return;
-      takeOver(data, JSON.parse(mine) as SessionData, JSON.parse(written.text) as SessionData);
-      saved.print = printOf(data);
+      this.#assertOpen();
+      // The save before this one says what this one starts from.
+      if (before && !before.settled) await before.done.catch(() => undefined);
+      const origin = await vault.write(sid, this.#known.get(data)?.origin, mine, data);
+      if (origin.text !== mine) {
+        const stored = JSON.parse(origin.text) as SessionData;
+        takeOver(data, JSON.parse(mine) as SessionData, stored);
+        saving.print = printOfText(origin.text, stored);
+      }
+      this.#known.set(data, { origin, print: saving.print });
     };
-    const saved: Saved = { sid, print, at: clock.now(), done: Promise.resolve(), settled: false };
+    const saving: Saving = { sid, print, at: clock.now(), done: Promise.resolve(), settled: false };
     const done = work().catch((error: unknown) => this.#refuse(error));
-    saved.done = done;
-    this.#saved.set(data, saved);
+    saving.done = done;
+    this.#saved.set(data, saving);
     done.then(
-      () => (saved.settled = true),
+      () => (saving.settled = true),
       () => {
-        if (this.#saved.get(data) === saved) this.#saved.delete(data);
+        if (this.#saved.get(data) === saving) this.#saved.delete(data);
       },
     );
     return done;
   }
 
   /** For a while only: a session object that lives on, as a socket's does, must be prolonged by saving it. */
-  #isSame(saved: Saved, sid: string, print: string): boolean {
+  #isSame(saved: Saving, sid: string, print: Print): boolean {
     const { clock, touchEveryMs } = this.#options;
-    return saved.sid === sid && clock.now() - saved.at < touchEveryMs && saved.print === print;
+    if (saved.sid !== sid || clock.now() - saved.at >= touchEveryMs) return false;
+    return saved.print.content === print.content && isSameCookie(saved.print.cookie, print.cookie);
+  }
+
+  async #open<T>(work: () => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    return work();
+  }
+
+  #assertOpen(): void {
+    if (this.#options.isClosed()) throw new RedoubtError('ERR_CLOSED');
   }
 
   #refuse(error: unknown): never {
@@ -172,26 +250,18 @@ function takeOver(data: SessionData, mine: SessionData, stored: SessionData): vo
   const [was, now] = [mine, stored] as unknown as [Record<string, unknown>, Record<string, unknown>];
   for (const key of new Set([...Object.keys(was), ...Object.keys(now)])) {
     if (key === 'cookie' || JSON.stringify(was[key]) === JSON.stringify(now[key])) continue;
-    if (key in now) Reflect.set(data, key, now[key]);
+    if (Object.hasOwn(now, key)) Reflect.set(data, key, now[key]);
     else Reflect.deleteProperty(data, key);
   }
 }
 
-/** The application's own data as text: without the cookie, which express-session does not count as a change either. */
-export function contentOf(data: Partial<SessionData>): string {
-  return JSON.stringify({ ...data, cookie: undefined });
+function unsupported<T>(method: string): Promise<T> {
+  return Promise.reject(new RedoubtError('ERR_SESSION_METHOD', { message: `store.${method}()` }));
 }
 
-/**
- * The session as text, without what time alone changes in its cookie.
- * `originalMaxAge` is recomputed from the clock at each touch and wavers by milliseconds.
- */
-function printOf(data: Partial<SessionData>): string {
-  const cookie = data.cookie as (object & { toJSON?(): object }) | undefined;
-  const plain = (cookie?.toJSON?.() ?? cookie) as { readonly originalMaxAge?: unknown } | undefined;
-  const maxAge = plain?.originalMaxAge;
-  const originalMaxAge = typeof maxAge === 'number' ? Math.round(maxAge / 1000) : maxAge;
-  return JSON.stringify({ ...data, cookie: { ...plain, expires: undefined, originalMaxAge } });
+/** What the work rejects with, also where it throws before it has begun. */
+async function whenCalled(work: () => Promise<void> | undefined): Promise<void> {
+  await work();
 }
 
 /**

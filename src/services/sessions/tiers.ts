@@ -164,6 +164,12 @@ export class SharedTiers {
     return results.every(({ status }) => status === 'fulfilled');
   }
 
+  /** How many sessions live; `undefined` where nobody can count them. */
+  async count(): Promise<number | undefined> {
+    // Redis keeps them beside everything else, and could only be walked through.
+    return this.reads('postgres') ? this.#options.postgres.count().catch(() => undefined) : undefined;
+  }
+
   /** Whether PostgreSQL is in use; one that left the last heartbeat unanswered is not waited for where Redis is there. */
   get #hasPostgres(): boolean {
     return this.takesWrites('postgres') && !(this.#options.fleet.failing && this.takesWrites('redis'));

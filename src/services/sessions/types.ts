@@ -1,8 +1,14 @@
 import type { RequestHandler } from 'express';
 import type { SessionOptions, Store } from 'express-session';
 
-/** express-session's options, all optional; `secret`, `store`, `name` and cookie defaults come from the configuration. */
-export type SessionMiddlewareOptions = Partial<SessionOptions>;
+/**
+ * express-session's options, all optional, with its own defaults but for `resave` and `saveUninitialized`, which are false.
+ * `secret` signs cookies; where it is not given, SESSION_SECRET does. `name` comes from `sessions.cookieName`; `key` is its
+ * old word. A `store` is refused.
+ */
+export type SessionMiddlewareOptions = {
+  readonly [K in keyof Omit<SessionOptions, 'store'>]?: SessionOptions[K] | undefined;
+} & { readonly key?: string | undefined };
 
 /** The sessions of `redoubt.sessions`. */
 export interface Sessions {

@@ -169,6 +169,7 @@ export function createVault(options: VaultOptions): SealedVault {
     },
     destroy: (sid) => records.destroy(recordId(sid)),
     touch: (sid, data) => records.touch(recordId(sid), lifeOf(data)),
+    count: () => records.count(),
   };
 }
 

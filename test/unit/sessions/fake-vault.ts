@@ -31,8 +31,12 @@ export class FakeVault implements SessionVault {
     this.rows.delete(sid);
   }
 
-  async touch(): Promise<void> {
+  touch(): undefined {
     this.calls.push('touch');
+  }
+
+  async count(): Promise<number> {
+    return this.rows.size;
   }
 
   async #pass(): Promise<void> {

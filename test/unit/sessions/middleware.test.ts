@@ -1,9 +1,11 @@
-import express, { type Express, type Request, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import { describe, expect, it } from 'vitest';
 
 import { loadConfig } from '../../../src/config/load.ts';
 import { RedoubtError } from '../../../src/core/errors.ts';
+import { silentLogger } from '../../../src/observe/log.ts';
 import { createMiddleware } from '../../../src/services/sessions/middleware.ts';
+import { readOptions } from '../../../src/services/sessions/options.ts';
 import { SealedStore } from '../../../src/services/sessions/store.ts';
 import type { SessionMiddlewareOptions } from '../../../src/services/sessions/types.ts';
 import { SimulatedClock } from '../../support/clock.ts';
@@ -22,14 +24,17 @@ function user(req: Request): { user?: string } {
   return req.session as { user?: string };
 }
 
-function createRig(options: SessionMiddlewareOptions = {}, env = 'test'): Rig {
-  const { config } = loadConfig({ env: { NODE_ENV: env } });
+function createRig(given: SessionMiddlewareOptions = {}, onError?: ErrorRequestHandler): Rig {
+  const { config } = loadConfig({ env: { NODE_ENV: 'test' } });
   const vault = new FakeVault();
   const clock = new SimulatedClock();
   const { touchEveryMs, retryAfterMs } = config.sessions;
-  const store = new SealedStore({ vault, clock, touchEveryMs, retryAfterMs });
+  const store = new SealedStore({ vault, clock, touchEveryMs, retryAfterMs, isClosed: () => false });
   const app = express();
-  app.use(createMiddleware(config, ['a secret'], store, options));
+  // Its own handler of errors would tell them on the console.
+  app.set('env', 'test');
+  const options = readOptions(given, { config, log: silentLogger });
+  app.use(createMiddleware(store, { ...options, secret: ['a secret'] }));
   const routes: Record<string, RequestHandler> = {
     '/login': (req, res) => {
       user(req).user = 'ann';
@@ -66,6 +71,7 @@ function createRig(options: SessionMiddlewareOptions = {}, env = 'test'): Rig {
     },
   };
   for (const [path, handler] of Object.entries(routes)) app.get(path, handler);
+  if (onError) app.use(onError);
   return { app, vault, store, clock, get: (url, cookie) => dispatch(app, url, cookie).answer };
 }
 
@@ -87,16 +93,26 @@ describe('the session middleware', () => {
     expect(vault.calls).toEqual(['write']);
   });
 
-  it('answers 503 with a code, Retry-After and no cookie when the session could not be saved', async () => {
+  it('answers 503 with Retry-After and no cookie when the session could not be saved', async () => {
     const { get, vault } = createRig();
     vault.failure = new Error('postgres://user:password@host');
     const answer = await get('/login');
     expect(answer.status).toBe(503);
     expect(answer.cookie).toBeUndefined();
-    expect(answer.headers.get('content-type')).toBe('application/problem+json');
     expect(answer.headers.get('retry-after')).toBe('2');
-    expect(JSON.parse(answer.body)).toMatchObject({ code: 'ERR_SESSION_NOT_SAVED', status: 503 });
+    expect(answer.body).not.toContain('ok');
     expect(answer.body).not.toContain('password');
+  });
+
+  it("gives a refused save to the application's own error handler", async () => {
+    const { get, vault } = createRig({}, (error: RedoubtError, _req, res, _next) => {
+      res.status(500).json({ code: error.code });
+    });
+    vault.failure = new Error('gone');
+    const answer = await get('/login');
+    expect([answer.status, answer.body]).toEqual([500, '{"code":"ERR_SESSION_NOT_SAVED"}']);
+    expect(answer.headers.get('content-length')).toBe('32');
+    expect(answer.cookie).toBeUndefined();
   });
 
   it('keeps what express-session does with a session that is changed, read and ended', async () => {
@@ -175,11 +191,17 @@ describe('the session middleware', () => {
     expect(answer.cookie).toBeUndefined();
   });
 
-  it('leaves a streamed answer as it is and still saves', async () => {
-    const { get, vault } = createRig();
-    const answer = await get('/stream');
-    expect(answer.body).toContain('first');
-    expect(answer.body).toContain('last');
+  it('sends a streamed answer as it is, once the session is saved', async () => {
+    const { app, vault } = createRig();
+    const gate = Promise.withResolvers<void>();
+    vault.gate = gate.promise;
+    const { answer, sent } = dispatch(app, '/stream');
+    await settle();
+    expect(sent()).toBe('');
+    gate.resolve();
+    const { body } = await answer;
+    expect(body).toContain('first');
+    expect(body).toContain('last');
     expect(vault.rows.size).toBe(1);
   });
 
@@ -203,14 +225,13 @@ describe('the session middleware', () => {
     expect(Object.keys(JSON.parse(row?.text ?? '{}') as object).toSorted()).toEqual(['cookie', 'user']);
   });
 
-  it('sets cookies that scripts and other sites cannot use', async () => {
+  it("sets cookies as express-session's own defaults are: they end with the browser", async () => {
     const answer = await createRig().get('/login');
-    expect(answer.headers.get('set-cookie')).toMatch(/HttpOnly/);
-    expect(answer.headers.get('set-cookie')).toMatch(/SameSite=Lax/);
+    expect(answer.headers.get('set-cookie')).toMatch(/^connect\.sid=[^;]+; Path=\/; HttpOnly$/);
   });
 
-  it('sets secure cookies in production behind a trusted TLS proxy', async () => {
-    const { app } = createRig({}, 'production');
+  it('sets secure cookies behind a trusted TLS proxy where they are asked for', async () => {
+    const { app } = createRig({ cookie: { secure: 'auto' } });
     app.set('trust proxy', true);
     const answer = await dispatch((req, res) => {
       req.headers['x-forwarded-proto'] = 'https';
