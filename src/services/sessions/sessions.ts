@@ -56,6 +56,7 @@ import type { RedisBackend, SqlBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError } from '../../core/errors.ts';
+import type { Middleware } from '../../core/middleware.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import { EPOCH_SQL, Fleet, type Peer } from '../../fleet/fleet.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -230,11 +231,12 @@ class SessionService implements Sessions, Service, FleetMember {
     return this.#fleet.view.peers;
   }
 
-  middleware(given: SessionMiddlewareOptions = {}): ReturnType<Sessions['middleware']> {
+  middleware(given: SessionMiddlewareOptions = {}): Middleware {
     const options = readOptions(given, this.#options);
     const { signing, sealing } = this.#secrets.resolve(options.secret);
     // A store of its own: express-session puts generate() on it, with this middleware's cookie options.
-    return createMiddleware(this.#newStore(sealing), { ...options, secret: signing });
+    // Its types are those of Express 5, of which it uses nothing that Connect has not.
+    return createMiddleware(this.#newStore(sealing), { ...options, secret: signing }) as Middleware;
   }
 
   store(): Store {

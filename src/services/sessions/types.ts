@@ -1,5 +1,6 @@
-import type { RequestHandler } from 'express';
 import type { SessionOptions, Store } from 'express-session';
+
+import type { Middleware } from '../../core/middleware.ts';
 
 /**
  * express-session's options, all optional, with its own defaults but for `resave` and `saveUninitialized`, which are false.
@@ -17,7 +18,7 @@ export interface Sessions {
    *
    * @throws {RedoubtError} `ERR_SESSION_SECRET` in production without SESSION_SECRET
    */
-  middleware(options?: SessionMiddlewareOptions): RequestHandler;
+  middleware(options?: SessionMiddlewareOptions): Middleware;
   /** The express-session store alone, for applications with their own middleware. Same errors. */
   store(): Store;
 }
