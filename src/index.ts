@@ -1,3 +1,6 @@
+// oxlint-disable-next-line import/no-unassigned-import -- it acts by being evaluated before all else
+import './core/node-version.ts';
+
 export type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
 export type { Config } from './config/schema.ts';
 export { ERRORS, type ErrorCode, RedoubtError, isRedoubtError } from './core/errors.ts';

@@ -1,4 +1,5 @@
 import { RedoubtError } from '../core/errors.ts';
+import { assertPeers } from '../core/peers.ts';
 import { parseDatabaseUrl } from './database-url.ts';
 import { EmbeddedPostgres } from './embedded.ts';
 import type { PostgresControl, PostgresOptions } from './postgres-control.ts';
@@ -11,11 +12,16 @@ export type { PostgresControl, PostgresOptions } from './postgres-control.ts';
 /**
  * PostgreSQL behind deadlines, of the kind that `postgres.url` names. Nothing is connected, and no
  * worker started, before the first probe or `engage`.
+ *
+ * @throws {RedoubtError} `ERR_PEER` without PGlite where the embedded one is named
  */
 export function createPostgresBackend(options: PostgresOptions): PostgresControl {
   const target = parseDatabaseUrl(options.config);
   if (target.kind === 'server') return new ServerPostgres(target.url, options);
-  if (target.kind === 'embedded') return new EmbeddedPostgres(target.dir, options);
+  if (target.kind === 'embedded') {
+    assertPeers('The embedded PostgreSQL needs', ['@electric-sql/pglite']);
+    return new EmbeddedPostgres(target.dir, options);
+  }
   if (target.reason) options.log.warn({ machine: 'postgres' }, `${target.reason}: sessions have no PostgreSQL`);
   return new NoPostgres();
 }

@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+// oxlint-disable-next-line import/no-unassigned-import -- it acts by being evaluated before all else
+import '../core/node-version.ts';
+
 import { readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';

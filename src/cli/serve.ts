@@ -6,9 +6,10 @@ import { type Config, SCHEMA } from '../config/schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { RedoubtError } from '../core/errors.ts';
+import { assertPeers } from '../core/peers.ts';
 import { type Logger, createLogger } from '../observe/log.ts';
 import { type ComposedRedoubt, composeRedoubt } from '../redoubt.ts';
-import { type ServerApp, createServerApp } from '../server/app.ts';
+import type { ServerApp } from '../server/app.ts';
 import type { InspectorBridge } from '../server/inspect/bridge.ts';
 import { listen } from '../server/listen.ts';
 import { shutDown } from '../server/shutdown.ts';
@@ -31,10 +32,21 @@ the configuration or in a machine stops it before that. Exit code 0 after an ord
   run: runServe,
 };
 
+/** What the ready-made server is made of, beyond what the library needs. */
+const SERVER_PEERS = [
+  'express',
+  'helmet',
+  'socket.io',
+  'socket.io-adapter',
+  '@socket.io/redis-adapter',
+  'bullmq',
+] as const;
+
 /** What is written in the log may wait for this long when the start has failed. */
 const GIVE_UP_MS = 1000;
 
 async function runServe({ values }: Invocation, context: Context): Promise<number> {
+  assertPeers('redoubt serve needs', SERVER_PEERS);
   const path = (name: string): string | undefined => {
     const value = values[name];
     return typeof value === 'string' ? resolve(context.cwd, value) : undefined;
@@ -68,6 +80,7 @@ async function runServe({ values }: Invocation, context: Context): Promise<numbe
 
 async function start(redoubt: ComposedRedoubt, config: Config, context: Context, log: Logger): Promise<ServerApp> {
   try {
+    const { createServerApp } = await import('../server/app.ts');
     const server = await createServerApp({ redoubt, config, log, cwd: context.cwd });
     const url = await listen(server.http, config.server.host, config.server.port);
     log.info({ url, afterMs: Math.round(performance.now()) }, `listening on ${url}`);
@@ -82,6 +95,7 @@ async function start(redoubt: ComposedRedoubt, config: Config, context: Context,
 
 /** Loaded only where it is asked for: it brings a WebSocket server of its own. */
 async function startBridge(redoubt: ComposedRedoubt, config: Config, log: Logger): Promise<InspectorBridge> {
+  assertPeers('The inspector bridge needs', ['@statelyai/inspect', 'ws']);
   const { startInspectorBridge } = await import('../server/inspect/bridge.ts');
   return startInspectorBridge({ machines: redoubt.machines, ...config.inspect, log });
 }

@@ -153,6 +153,12 @@ export const ERRORS = {
     retryable: true,
     status: 503,
   },
+  ERR_PEER: {
+    message: 'Something that is needed is not installed, or is too old',
+    hint: 'Install what the message names beside redoubt-runtime; each part brings nothing that others do not use.',
+    retryable: false,
+    status: 500,
+  },
   ERR_CLOSED: {
     message: 'Redoubt has been closed',
     hint: 'No call is accepted after close().',

@@ -2,15 +2,18 @@ import { Worker } from 'node:worker_threads';
 
 import type { ElkNode } from 'elkjs/lib/elk-api.js';
 
+import { assertPeers } from '../core/peers.ts';
+
 const DEADLINE_MS = 10_000;
 
 /**
  * Lays out one ELK graph in a thread that ends with it: loading elkjs and its first layout compute
  * for about 200 ms, in which the server's own thread goes on serving.
  *
- * @throws what ELK threw, or an Error after 10 s: some graphs of hundreds of edges take ELK minutes
+ * @throws {RedoubtError} `ERR_PEER` without elkjs; what ELK threw, or an Error after 10 s: some graphs of hundreds of edges take ELK minutes
  */
 export async function runElk(graph: ElkNode): Promise<ElkNode> {
+  assertPeers('Drawing needs', ['elkjs']);
   // Compiled, this module and its neighbour are .js files; run from source, .ts.
   const file = import.meta.url.endsWith('.ts') ? './elk-worker.ts' : './elk-worker.js';
   const worker = new Worker(new URL(file, import.meta.url), { workerData: graph });

@@ -1,6 +1,6 @@
 import type { ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js';
 
-import { RedoubtError } from '../core/errors.ts';
+import { RedoubtError, isRedoubtError } from '../core/errors.ts';
 import type { MachineDefinition } from '../runtime/types.ts';
 import { type Arrow, arrowsOf, isInside } from './arrow.ts';
 import { type Box, boxOf, columns, FONT, LINE_HEIGHT, textWidth } from './box.ts';
@@ -104,6 +104,7 @@ export async function layoutMachine(definition: MachineDefinition, numbers?: Num
   try {
     return toLayout(await runElk(graph), boxes, arrows);
   } catch (cause) {
+    if (isRedoubtError(cause)) throw cause;
     throw new RedoubtError('ERR_MACHINE', { machine: definition.id, message: 'it could not be laid out' }, { cause });
   }
 }

@@ -1,5 +1,4 @@
-import type { Router } from 'express';
-
+import type { Middleware } from '../../core/middleware.ts';
 import type { HealthOptions } from './options.ts';
 import { buildReport } from './report.ts';
 import { createHealthRouter } from './router.ts';
@@ -10,6 +9,6 @@ export function createHealth(options: HealthOptions): Health {
   const report = (): HealthReport => buildReport(options);
   return {
     report,
-    router: (): Router => createHealthRouter({ ...options, report }),
+    router: (): Middleware => createHealthRouter({ ...options, report }),
   };
 }

@@ -1,5 +1,4 @@
-import type { Router } from 'express';
-
+import type { Middleware } from '../../core/middleware.ts';
 import type { Reason, ServiceName, ServiceReport } from '../../core/mode.ts';
 import type { RevisionSource } from '../../runtime/revision.ts';
 
@@ -56,6 +55,9 @@ export interface HealthReport {
 export interface Health {
   /** Built from memory, without I/O. */
   report(): HealthReport;
-  /** `/`, `/live`, `/ready`, `/startup`, `/machines/:id`; mount it at `/health`. */
-  router(): Router;
+  /**
+   * `/`, `/live`, `/ready`, `/startup`, `/machines/:id`; mount it at `/health`. A middleware for Express 4 and 5, Connect,
+   * or `http.createServer((request, response) => …)` with a `next` of your own.
+   */
+  router(): Middleware;
 }

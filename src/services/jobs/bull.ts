@@ -2,8 +2,21 @@ import type * as bullmq from 'bullmq';
 import type { ConnectionOptions, Queue, QueueBaseOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 
+import { assertPeers } from '../../core/peers.ts';
+
 /** BullMQ, loaded at its first use: its modules would cost start-up time that most starts do not need. */
 export type Bull = typeof bullmq;
+
+/**
+ * Makes sure that there is a BullMQ to load.
+ *
+ * @throws {RedoubtError} `ERR_PEER`
+ */
+export function assertBull(): void {
+  installed ||= (assertPeers('Jobs need', ['bullmq']), true);
+}
+
+let installed = false;
 
 /** Loads BullMQ; later calls get the same module. */
 export function loadBull(): Promise<Bull> {

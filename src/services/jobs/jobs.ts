@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import type { Logger } from '../../observe/log.ts';
-import { type Bull, QueueObjects, loadBull } from './bull.ts';
+import { type Bull, QueueObjects, assertBull, loadBull } from './bull.ts';
 import { LastCounts } from './counts.ts';
 import { Runs } from './runs.ts';
 import type { AddJobOptions, AddedJob, Job, JobCounts, JobQueue, JobWorker, Jobs, WorkOptions } from './types.ts';
@@ -57,6 +57,7 @@ class JobsService implements Jobs, Service {
 
   queue(name: string): JobQueue {
     assertQueueName(name);
+    assertBull();
     return {
       add: (job, data, options = {}) => this.#add(name, job, data, options),
       counts: () => this.#readCounts(name),
@@ -67,6 +68,7 @@ class JobsService implements Jobs, Service {
     assertQueueName(name);
     const { concurrency = 1 } = options;
     assertConcurrency(concurrency);
+    assertBull();
     if (this.#closed) throw new RedoubtError('ERR_CLOSED');
     this.#used = true;
     const { prefix, drainTimeoutMs } = this.#config.jobs;

@@ -50,7 +50,7 @@ export interface JobWorker extends AsyncDisposable {
 
 /** The jobs of `redoubt.jobs`. */
 export interface Jobs {
-  /** @throws {RedoubtError} `ERR_JOB_INVALID` for an empty name or one with a colon */
+  /** @throws {RedoubtError} `ERR_JOB_INVALID` for an empty name or one with a colon, `ERR_PEER` without BullMQ 6 */
   queue(name: string): JobQueue;
   /**
    * Works a queue; goes on by itself after an outage. Each job runs at least once: one whose end an outage kept from

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Adapter } from 'socket.io-adapter';
-
 import type { RedisBackend } from '../../backends/types.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../core/clock.ts';
+import { assertPeers } from '../../core/peers.ts';
 import { type Mode, type Service, type ServiceReport, scopeOf } from '../../core/mode.ts';
 import type { Logger } from '../../observe/log.ts';
 import { createAdapterClass } from './adapter.ts';
@@ -31,23 +30,25 @@ export function createSockets(options: SocketsOptions): Sockets & Service {
 
 class SocketsService implements Sockets, Service {
   readonly name = 'sockets';
-  readonly adapter: Sockets['adapter'];
+  readonly #options: SocketsOptions;
   readonly #transport: Transport;
-  readonly #adapters = new Set<Adapter>();
+  readonly #adapters = new Set<InstanceType<Sockets['adapter']>>();
+  #adapter: Sockets['adapter'] | undefined;
   #mode: Mode | undefined;
   /** What had not reached other instances when the present mode began. */
   #lostBefore = 0;
 
-  constructor({ config, redis, log, clock }: SocketsOptions) {
-    const { key, deadlineMs, requestsTimeoutMs } = config.sockets;
+  constructor(options: SocketsOptions) {
+    const { config, redis, log, clock } = options;
+    const { key, deadlineMs } = config.sockets;
+    this.#options = options;
     this.#transport = new Transport({ redis, log, clock, instance: randomUUID(), key, deadlineMs });
-    this.adapter = createAdapterClass({
-      transport: this.#transport,
-      key,
-      requestsTimeoutMs,
-      onOpen: (adapter) => this.#adapters.add(adapter),
-      onClose: (adapter) => this.#adapters.delete(adapter),
-    });
+  }
+
+  /** Made when it is first asked for: whoever does has Socket.IO, and nobody else needs it. */
+  get adapter(): Sockets['adapter'] {
+    this.#adapter ??= this.#createAdapter();
+    return this.#adapter;
   }
 
   applyMode(mode: Mode): void {
@@ -84,6 +85,20 @@ class SocketsService implements Sockets, Service {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #createAdapter(): Sockets['adapter'] {
+    // Socket.IO itself may be a framework's own, out of our sight; where it is in sight, an old one is refused here.
+    assertPeers('Sockets need', ['socket.io-adapter', '@socket.io/redis-adapter'], { ifPresent: ['socket.io'] });
+    const { key, requestsTimeoutMs } = this.#options.config.sockets;
+    this.#transport.open();
+    return createAdapterClass({
+      transport: this.#transport,
+      key,
+      requestsTimeoutMs,
+      onOpen: (adapter) => this.#adapters.add(adapter),
+      onClose: (adapter) => this.#adapters.delete(adapter),
+    });
   }
 
   #notice(): string | undefined {

@@ -39,7 +39,7 @@ export class Transport {
   readonly queue: PublishQueue;
   readonly #options: TransportOptions;
   readonly #subscribers = new Set<Subscriber>();
-  readonly #link: RedisLink;
+  #link: RedisLink | undefined;
   readonly #probeChannel: string;
   #client: Redis | undefined;
   #awaited: { readonly token: string; readonly arrived: AbortController } | undefined;
@@ -50,7 +50,11 @@ export class Transport {
     this.#probeChannel = `${options.key}-probe#${options.instance}#`;
     this.queue = new PublishQueue(options.redis, options.deadlineMs);
     this.publisher = new Publisher((channel, message) => this.queue.push(channel, message));
-    this.#link = options.redis.link({
+  }
+
+  /** Opens the connection that receives, once; an application without Socket.IO needs none. */
+  open(): void {
+    this.#link ??= this.#options.redis.link({
       role: 'subscriber',
       onReady: (client) => this.#attach(client),
       onLost: () => {
@@ -66,7 +70,7 @@ export class Transport {
 
   /** Whether the answers of other instances can reach us. */
   get subscribed(): boolean {
-    return this.#link.client !== undefined;
+    return this.#link?.client !== undefined;
   }
 
   /** Channels and patterns that are recorded. */
@@ -98,11 +102,13 @@ export class Transport {
   }
 
   /**
-   * Publishes a token on an own channel until it arrives: only then do messages really flow.
+   * Publishes a token on an own channel until it arrives: only then do messages really flow. Nothing to do before
+   * `open()`.
    *
    * @throws the signal's reason when it is aborted before
    */
   async probe(signal: AbortSignal): Promise<void> {
+    if (!this.#link) return;
     const { redis, clock, deadlineMs } = this.#options;
     const token = `${(this.#probes += 1)}`;
     const arrived = new AbortController();
@@ -118,7 +124,7 @@ export class Transport {
 
   close(): void {
     this.queue.open = false;
-    this.#link.close();
+    this.#link?.close();
     this.#client = undefined;
     this.#subscribers.clear();
   }
