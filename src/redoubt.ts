@@ -11,7 +11,7 @@ import { LoopLag } from './core/loop-lag.ts';
 import { type BackendTable, type Service, type ServiceName } from './core/mode.ts';
 import { type Controls, createControls, redisOf } from './controls.ts';
 import { type Logger, createLogger } from './observe/log.ts';
-import { createMetrics } from './observe/metrics.ts';
+import { type Metrics, createMetrics } from './observe/metrics.ts';
 import { OPERATOR_EVENTS } from './runtime/events.ts';
 import { type Extensions, loadExtensions } from './runtime/extensions.ts';
 import { loadCheckedMachines, machineFolders } from './runtime/load.ts';
@@ -87,13 +87,13 @@ class Composition implements ComposedRedoubt {
   readonly jobs: ReturnType<typeof createJobs>;
   readonly health: Redoubt['health'];
   readonly machines: Machines;
-  readonly metrics: Redoubt['metrics'];
   readonly settled: Promise<void>;
 
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #loopLag: LoopLag;
   readonly #source: Source;
+  readonly #metrics: Metrics;
   readonly #backends: BackendTable;
   readonly #redisOf: ReadonlyMap<ServiceName, string>;
   readonly #controls: Controls;
@@ -148,7 +148,7 @@ class Composition implements ComposedRedoubt {
     });
     this.machines = this.#facade(extensions);
     const reported = { config, machines: this.machines, services, version, revision: () => this.#revision };
-    this.metrics = createMetrics(reported);
+    this.#metrics = createMetrics(reported);
     this.health = createHealth({
       ...reported,
       instance,
@@ -162,6 +162,10 @@ class Composition implements ComposedRedoubt {
     this.settled = this.#settle();
     this.#stopExtensions = this.#startExtensions(extensions);
     this.#watching = config.runtime.watch ? this.#watch() : undefined;
+  }
+
+  get metrics(): Redoubt['metrics'] {
+    return this.#metrics.registry;
   }
 
   drain(): void {

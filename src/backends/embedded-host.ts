@@ -1,9 +1,8 @@
 import { Worker } from 'node:worker_threads';
 
-import { DatabaseError } from 'pg';
-
 import type { Clock, Timer } from '../core/clock.ts';
 import { RedoubtError } from '../core/errors.ts';
+import { loadPostgresDriver } from './drivers.ts';
 import { lockDirectory } from './embedded-lock.ts';
 import type { RawResult, RawValue, WorkerReply, WorkerRequest, WorkerStart } from './embedded-protocol.ts';
 
@@ -148,7 +147,12 @@ function settle(run: Run, reply: Exclude<WorkerReply, { type: 'ready' }>): void 
   const pending = run.pending.get(reply.id);
   run.pending.delete(reply.id);
   if (reply.type === 'result') pending?.resolve(reply.result);
-  else pending?.reject(Object.assign(new DatabaseError(reply.message, 0, 'error'), reply.fields));
+  else if (pending) void refuse(pending, reply);
+}
+
+async function refuse(pending: Pending, { message, fields }: Extract<WorkerReply, { type: 'error' }>): Promise<void> {
+  const { DatabaseError } = await loadPostgresDriver();
+  pending.reject(Object.assign(new DatabaseError(message, 0, 'error'), fields));
 }
 
 function rejectAll(run: Run, error: RedoubtError): void {

@@ -1,10 +1,11 @@
-import pg, { types } from 'pg';
+import type * as pg from 'pg';
 
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { RedoubtError, isRedoubtError } from '../core/errors.ts';
 import type { Logger } from '../observe/log.ts';
+import { loadPostgresDriver } from './drivers.ts';
 import { EmbeddedHost } from './embedded-host.ts';
 import type { RawResult, RawValue } from './embedded-protocol.ts';
 import { PROBE_SQL, type PostgresControl, type PostgresOptions } from './postgres-control.ts';
@@ -15,7 +16,8 @@ import type { CallOptions, SqlResult } from './types.ts';
 /** PGlite has one connection. */
 const CONNECTIONS = 1;
 
-const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): RawValue } }).utils;
+/** What is used of node-postgres, parts that its types leave out included. */
+type Driver = typeof pg & { readonly utils: { prepareValue(value: unknown): RawValue } };
 
 /**
  * PostgreSQL in a worker thread, for one instance without a server: started by the first probe,
@@ -50,7 +52,8 @@ export class EmbeddedPostgres implements PostgresControl {
     options?: CallOptions,
   ): Promise<SqlResult<Row>> {
     const raw = await this.#gate.call((lease) => this.#execute(text, values, lease), options);
-    return { rows: raw.rows.map((row) => toRow<Row>(raw, row)), rowCount: raw.rowCount };
+    const { types } = await this.#driver();
+    return { rows: raw.rows.map((row) => toRow<Row>(types, raw, row)), rowCount: raw.rowCount };
   }
 
   async engage(signal: AbortSignal): Promise<void> {
@@ -107,8 +110,13 @@ export class EmbeddedPostgres implements PostgresControl {
     return this.#host.start();
   }
 
+  #driver(): Promise<Driver> {
+    return loadPostgresDriver() as Promise<Driver>;
+  }
+
   async #execute(text: string, values: readonly unknown[], lease: Lease): Promise<RawResult> {
-    const raw = values.map((value) => prepareValue(value));
+    const { utils } = await this.#driver();
+    const raw = values.map((value) => utils.prepareValue(value));
     lease.sent();
     return this.#host.request(text, raw);
   }
@@ -145,7 +153,7 @@ export class EmbeddedPostgres implements PostgresControl {
   }
 }
 
-function toRow<Row>({ fields }: RawResult, values: RawResult['rows'][number]): Row {
+function toRow<Row>(types: typeof pg.types, { fields }: RawResult, values: RawResult['rows'][number]): Row {
   const row: Record<string, unknown> = {};
   for (const [i, { name, oid }] of fields.entries()) {
     const value = values[i] ?? null;

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 
-import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
+import type * as pg from 'pg';
+import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
 
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { RedoubtError } from '../core/errors.ts';
+import { loadPostgresDriver } from './drivers.ts';
 import { PROBE_SQL, type PostgresControl, type PostgresOptions } from './postgres-control.ts';
 import { type PostgresFault, READ_ONLY, classifyPostgresError, sqlStateOf } from './postgres-errors.ts';
 import { type Lease, PostgresGate } from './postgres-gate.ts';
@@ -15,23 +17,38 @@ import type { CallOptions, SqlResult } from './types.ts';
 const SERVER_SHARE = 0.9;
 
 /** A client that can be thrown away at any moment, its handshake included. */
-class Connection extends Client {
+interface Connection extends Client {
   /** What this connection's statement_timeout is now, in milliseconds. */
-  statementMs = 0;
+  statementMs: number;
+  discard(): void;
+}
 
-  constructor(config?: ClientConfig) {
-    super(config);
-    // A connection that breaks while nobody uses it must not end the process.
-    this.on('error', () => undefined);
-  }
+/** @param onEnd - told of each client that has ended, and of each new one by `onStart` */
+function connectionClass(
+  { Client }: typeof pg,
+  statementMs: number,
+  onStart?: (client: Connection) => void,
+  onEnd?: (client: Connection) => void,
+): new (config?: ClientConfig) => Connection {
+  return class extends Client implements Connection {
+    statementMs = statementMs;
 
-  /**
-   * Destroys the socket, since a frozen server never answers a goodbye. Not `end()`: called in the
-   * handshake it keeps node-postgres 8.23 from ever settling `connect()`.
-   */
-  discard(): void {
-    (this as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
-  }
+    constructor(config?: ClientConfig) {
+      super(config);
+      // A connection that breaks while nobody uses it must not end the process.
+      this.on('error', () => undefined);
+      this.once('end', () => onEnd?.(this));
+      onStart?.(this);
+    }
+
+    /**
+     * Destroys the socket, since a frozen server never answers a goodbye. Not `end()`: called in the
+     * handshake it keeps node-postgres 8.23 from ever settling `connect()`.
+     */
+    discard(): void {
+      (this as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    }
+  };
 }
 
 /** One time of being in use: a pool, and every client it ever made. */
@@ -68,9 +85,11 @@ export class ServerPostgres implements PostgresControl {
   }
 
   async engage(signal: AbortSignal): Promise<void> {
+    const driver = await loadPostgresDriver();
+    signal.throwIfAborted();
     if (this.#gate.isOpen) return;
     this.disengage();
-    const engagement = this.#createPool();
+    const engagement = this.#createPool(driver);
     this.#engagement = engagement;
     try {
       // One connection now: whoever calls first must not pay for it, or be the one to find out.
@@ -99,8 +118,9 @@ export class ServerPostgres implements PostgresControl {
 
   async probe(signal: AbortSignal): Promise<{ latencyMs: number }> {
     const { deadlineMs } = this.#config.probe;
+    const driver = await loadPostgresDriver();
     const fresh = this.#probe === undefined;
-    const client = (this.#probe ??= this.#createProbeClient(deadlineMs));
+    const client = (this.#probe ??= this.#createProbeClient(driver, deadlineMs));
     const ask = async (): Promise<{ latencyMs: number }> => {
       if (fresh) await client.connect();
       const askedAt = this.#clock.now();
@@ -170,23 +190,20 @@ export class ServerPostgres implements PostgresControl {
     client.statementMs = wanted;
   }
 
-  #createPool(): Engagement {
+  #createPool(driver: typeof pg): Engagement {
     const clients = new Set<Connection>();
     const { poolMax, deadlineMs } = this.#config;
     const statementMs = statementTimeout(deadlineMs);
-    class PooledConnection extends Connection {
-      constructor(config?: ClientConfig) {
-        super(config);
-        this.statementMs = statementMs;
-        clients.add(this);
-        this.once('end', () => clients.delete(this));
-      }
-    }
-    const pool = new Pool({
+    const pool = new driver.Pool({
       ...this.#clientConfig(statementMs),
       connectionTimeoutMillis: this.#config.connectTimeoutMs,
       max: poolMax,
-      Client: PooledConnection,
+      Client: connectionClass(
+        driver,
+        statementMs,
+        (client) => clients.add(client),
+        (client) => clients.delete(client),
+      ),
     });
     // Emitted for idle connections only: those in use reject their statement.
     pool.on('error', () => {
@@ -195,8 +212,9 @@ export class ServerPostgres implements PostgresControl {
     return { pool, clients };
   }
 
-  #createProbeClient(deadlineMs: number): Connection {
-    const client = new Connection(this.#clientConfig(statementTimeout(deadlineMs)));
+  #createProbeClient(driver: typeof pg, deadlineMs: number): Connection {
+    const statementMs = statementTimeout(deadlineMs);
+    const client = new (connectionClass(driver, statementMs))(this.#clientConfig(statementMs));
     client.on('error', () => {
       if (this.#probe !== client) return;
       this.#dropProbe(client);

@@ -1,7 +1,8 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
+import { loadRedisDriver } from './drivers.ts';
 import type { RedisRole } from './types.ts';
 
 /** What a connection attempt needs. */
@@ -25,7 +26,8 @@ export interface OpenOptions {
  */
 export async function openClient(options: OpenOptions): Promise<Redis> {
   const { url, role, timeoutMs, clock, signal, overrides } = options;
-  const client = new Redis(url, {
+  const Client = await loadRedisDriver();
+  const client = new Client(url, {
     lazyConnect: true,
     connectionName: `redoubt-${role}`,
     connectTimeout: timeoutMs,

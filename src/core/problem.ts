@@ -1,5 +1,3 @@
-import { STATUS_CODES } from 'node:http';
-
 import type { ErrorCode, RedoubtError } from './errors.ts';
 
 /** The media type of `Problem`. */
@@ -16,11 +14,16 @@ export interface Problem {
   readonly detail: string;
 }
 
+/** Not by an import: node:http as an ES module brings HTTP/2 and fetch, 6 MB that a cache alone never uses. */
+function titleOf(status: number): string {
+  return process.getBuiltinModule('node:http').STATUS_CODES[status] ?? 'Error';
+}
+
 /** The problem of one of our own errors: its message and hint, never its cause. */
 export function problemOf(error: RedoubtError, status: number = error.status): Problem {
   return {
     type: 'about:blank',
-    title: STATUS_CODES[status] ?? 'Error',
+    title: titleOf(status),
     status,
     code: error.code,
     detail: `${error.message.replace(/[.\s]+$/, '')}. ${error.hint}`,

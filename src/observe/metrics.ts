@@ -1,6 +1,8 @@
+import { createRequire } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-import { Counter, Gauge, type GaugeConfiguration, Registry } from 'prom-client';
+import type * as prom from 'prom-client';
+import type { Gauge, GaugeConfiguration, Registry } from 'prom-client';
 
 import type { ServiceReport } from '../core/mode.ts';
 
@@ -33,6 +35,16 @@ export interface MetricsOptions {
   readonly revision: () => { readonly id: string; readonly refused: object | null };
 }
 
+// CommonJS, and loaded when it is first asked for: most libraries' users have metrics of their own, and it is a sixth of
+// what a start loads.
+const loadProm = (): typeof prom => createRequire(import.meta.url)('prom-client') as typeof prom;
+
+/** Metrics that count from the start and cost next to nothing before they are read. */
+export interface Metrics {
+  /** Made at the first read. */
+  readonly registry: Registry;
+}
+
 /**
  * Redoubt's metrics, read at each scrape from memory, on a registry of their own: two Redoubts in a
  * process never mix. Labels hold only names out of machine files and the code, so their number is
@@ -40,16 +52,45 @@ export interface MetricsOptions {
  *
  * It listens to `machines` for as long as these live.
  */
-export function createMetrics({ machines, services, version, revision }: MetricsOptions): Registry {
-  const registry = new ServiceRegistry(services);
-  const transitions = new Counter({
+export function createMetrics(options: MetricsOptions): Metrics {
+  const transitions = new Map<string, Counted>();
+  options.machines.on('transition', ({ machine, from, to }) => {
+    const key = `${machine} ${from} ${to}`;
+    const counted = transitions.get(key);
+    if (counted) counted.times += 1;
+    else transitions.set(key, { labels: { machine, from, to }, times: 1 });
+  });
+  let registry: Registry | undefined;
+  return {
+    get registry() {
+      registry ??= createRegistry(options, transitions);
+      return registry;
+    },
+  };
+}
+
+interface Counted {
+  readonly labels: Readonly<Record<'machine' | 'from' | 'to', string>>;
+  times: number;
+}
+
+function createRegistry(
+  { machines, services, version, revision }: MetricsOptions,
+  transitions: ReadonlyMap<string, Counted>,
+): Registry {
+  const { Counter } = loadProm();
+  const registry = serviceRegistry(services);
+  // oxlint-disable-next-line no-new -- it registers itself
+  new Counter({
     name: 'redoubt_machine_transitions_total',
     help: 'Transitions of a machine.',
     labelNames: ['machine', 'from', 'to'],
     registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, times } of transitions.values()) this.inc(labels, times);
+    },
   });
-  machines.on('transition', ({ machine, from, to }) => transitions.inc({ machine, from, to }));
-
   addGauge(registry, {
     name: 'redoubt_machine_state',
     help: '1 for the state that a machine is in, 0 for its other ones.',
@@ -99,34 +140,30 @@ export function createMetrics({ machines, services, version, revision }: Metrics
 }
 
 /** Services name their counters only in their reports, which there are none of before the first mode. */
-class ServiceRegistry extends Registry {
-  readonly #services: readonly MeasuredService[];
-
-  constructor(services: readonly MeasuredService[]) {
-    super();
-    this.#services = services;
-  }
-
-  /** Everything that reads a registry comes through here. */
-  override getMetricsAsArray(): ReturnType<Registry['getMetricsAsArray']> {
-    for (const service of this.#services) {
-      for (const counter of Object.keys(service.report().counters)) this.#addCounter(service, counter);
+function serviceRegistry(services: readonly MeasuredService[]): Registry {
+  class ServiceRegistry extends loadProm().Registry {
+    /** Everything that reads a registry comes through here. */
+    override getMetricsAsArray(): ReturnType<Registry['getMetricsAsArray']> {
+      for (const service of services) {
+        for (const counter of Object.keys(service.report().counters)) addCounter(this, service, counter);
+      }
+      return super.getMetricsAsArray();
     }
-    return super.getMetricsAsArray();
   }
+  return new ServiceRegistry();
+}
 
-  /** `loadFailures` of the cache becomes `redoubt_cache_load_failures`. */
-  #addCounter(service: MeasuredService, counter: string): void {
-    const name = `redoubt_${service.name}_${counter.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
-    if (this.getSingleMetric(name)) return;
-    addGauge(this, {
-      name,
-      help: `${counter} of ${service.name}, as /health reports it.`,
-      collect() {
-        this.set(service.report().counters[counter] ?? 0);
-      },
-    });
-  }
+/** `loadFailures` of the cache becomes `redoubt_cache_load_failures`. */
+function addCounter(registry: Registry, service: MeasuredService, counter: string): void {
+  const name = `redoubt_${service.name}_${counter.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+  if (registry.getSingleMetric(name)) return;
+  addGauge(registry, {
+    name,
+    help: `${counter} of ${service.name}, as /health reports it.`,
+    collect() {
+      this.set(service.report().counters[counter] ?? 0);
+    },
+  });
 }
 
 const LAG_RESOLUTION_MS = 10;
@@ -171,7 +208,8 @@ function addProcessMetrics(registry: Registry): void {
 }
 
 function addGauge<Label extends string>(registry: Registry, gauge: GaugeConfiguration<Label>): Gauge<Label> {
-  return new Gauge({ ...gauge, registers: [registry] });
+  const { Gauge: PromGauge } = loadProm();
+  return new PromGauge({ ...gauge, registers: [registry] });
 }
 
 /** Dotted names of all states without states of their own. */

@@ -14,7 +14,7 @@ it('shows the state of each machine as one 1 among 0s', async () => {
     services: fakeServices(),
     version: '1',
     revision: fakeRevision,
-  }).metrics();
+  }).registry.metrics();
   const states = lines(text, 'redoubt_machine_state');
   expect(states).toContain('redoubt_machine_state{machine="redis",state="degraded.slow"} 1');
   expect(states).toContain('redoubt_machine_state{machine="redis",state="available"} 0');
@@ -23,7 +23,7 @@ it('shows the state of each machine as one 1 among 0s', async () => {
 
 it('counts transitions by machine, from and to', async () => {
   const machines = fakeMachines(fakeMachine('redis', 'available'));
-  const registry = createMetrics({ machines, services: fakeServices(), version: '1', revision: fakeRevision });
+  const registry = createMetrics({ machines, services: fakeServices(), version: '1', revision: fakeRevision }).registry;
   machines.tell(fakeTransition(1));
   machines.tell(fakeTransition(2));
   expect(lines(await registry.metrics(), 'redoubt_machine_transitions_total')).toEqual([
@@ -38,7 +38,7 @@ it('shows the backend of each service, and the preferred one as 0 while another 
     services,
     version: '1',
     revision: fakeRevision,
-  }).metrics();
+  }).registry.metrics();
   const backends = lines(text, 'redoubt_service_backend');
   expect(backends).toContain('redoubt_service_backend{service="cache",backend="memory"} 1');
   expect(backends).toContain('redoubt_service_backend{service="cache",backend="redis"} 0');
@@ -55,7 +55,7 @@ it('shows the counters of each service by name, scrape after scrape', async () =
     services: [counting],
     version: '1',
     revision: fakeRevision,
-  });
+  }).registry;
   await registry.metrics();
   hits = 5;
   const text = await registry.metrics();
@@ -69,8 +69,13 @@ it('keeps two registries of one process apart', async () => {
     services: fakeServices(),
     version: '1',
     revision: fakeRevision,
-  });
-  const second = createMetrics({ machines: fakeMachines(), services: [], version: '2', revision: fakeRevision });
+  }).registry;
+  const second = createMetrics({
+    machines: fakeMachines(),
+    services: [],
+    version: '2',
+    revision: fakeRevision,
+  }).registry;
   expect(await first.metrics()).toContain('redoubt_cache_hits');
   expect(await second.metrics()).not.toContain('redoubt_cache_hits');
 });
