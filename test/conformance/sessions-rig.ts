@@ -5,7 +5,7 @@ import { type PostgresControl, createPostgresBackend } from '../../src/backends/
 import type { RedisControl } from '../../src/backends/redis.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { BackendKind, Service } from '../../src/core/mode.ts';
-import { silentLogger } from '../../src/observe/log.ts';
+import { type Logger, silentLogger } from '../../src/observe/log.ts';
 import { createSessions } from '../../src/services/sessions/sessions.ts';
 import type { Sessions } from '../../src/services/sessions/types.ts';
 import { sharedDatabase } from '../support/postgres.ts';
@@ -19,6 +19,7 @@ export interface RigOptions {
   /** Default: a fresh one. Instances of one fleet share both. */
   readonly keyPrefix?: string;
   readonly sessions?: object;
+  readonly log?: Logger;
 }
 
 /** What an application may keep in a session. */
@@ -45,14 +46,13 @@ export class SessionsRig implements AsyncDisposable {
     return new SessionsRig(options, options.database ?? (await sharedDatabase()));
   }
 
-  private constructor({ redis, keyPrefix, sessions }: RigOptions, database: string) {
+  private constructor({ redis, keyPrefix, sessions, log = silentLogger }: RigOptions, database: string) {
     this.keyPrefix = keyPrefix ?? `rig${(rigs += 1)}:`;
     const config = testConfig({
       redis: { url: redis.url, keyPrefix: this.keyPrefix },
       postgres: { url: database },
       sessions: { secret: 'a secret of the test, long enough to be one', deadline: '300ms', ...sessions },
     });
-    const log = silentLogger;
     const clock = systemClock;
     this.backend = testBackend(config);
     this.sql = createPostgresBackend({ config, log, clock, observe: () => undefined });
