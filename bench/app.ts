@@ -1,0 +1,207 @@
+/**
+ * Whole applications beside each other: Express 5 with express-session and cached items, on connect-redis and ioredis
+ * (stock), on connect-pg-simple, on the memory store, and on Redoubt. Each is a process of its own, and so is the load:
+ * keep-alive clients with a session each. They take turns in short rounds, so that what the machine does meanwhile
+ * hits all alike; a ratio is made within its round, and the median of them counts. PostgreSQL syncs each commit.
+ *
+ * `node app.ts [--rounds 7] [--seconds 1] [--only "session write,cached item"] [--json]`; npm ci in bench/ first.
+ * Exit code 0: every bar met, 1: some missed, 2: wrong usage.
+ */
+import { parseArgs } from 'node:util';
+
+import type { AppName } from './app/apps.ts';
+import { Child, cpuMicros } from './app/processes.ts';
+import type { Act, Round } from './app/visitors.ts';
+import { startSessionServers } from './session-stores.ts';
+
+const CLIENTS = 32;
+const APPS: readonly AppName[] = ['stock', 'redoubt', 'pg-simple', 'memory'];
+/** Least ratio of answers to the stock application's. */
+const BARS: Readonly<Record<Act, number>> = {
+  'session read': 1.1,
+  'cached item': 1.4,
+  'page with both': 1.4,
+  'session write': 0.6,
+};
+const P99_BAR = 1.2;
+/** Most CPU of one session write, in microseconds. */
+const CPU_BARS = { application: 70, postgres: 32, redis: 7 } as const;
+type Part = keyof typeof CPU_BARS;
+
+const USAGE = `usage: node app.ts [--rounds 7] [--seconds 1] [--only "ACT,…"] [--apps "NAME,…"] [--json]
+  ACT   ${Object.keys(BARS).join(' | ')}
+  NAME  ${APPS.join(' | ')}; stock is always there
+`;
+
+interface Measured extends Round {
+  readonly cpu: Readonly<Record<Part, number>>;
+}
+
+interface Row {
+  readonly act: Act;
+  readonly app: AppName;
+  readonly perSecond: number;
+  /** To stock in the same round: median, least, greatest. */
+  readonly ratio: number;
+  readonly from: number;
+  readonly to: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p99Ratio: number;
+  /** Microseconds of CPU for one request. */
+  readonly cpu: Readonly<Record<Part, number>>;
+}
+
+const given = readArguments();
+if (!given) {
+  process.stderr.write(USAGE);
+  process.exit(2);
+}
+const { rounds, roundMs, acts, apps, json } = given;
+const rows: Row[] = [];
+{
+  await using servers = await startSessionServers();
+  const { redis, postgres, databaseUrl } = servers;
+  await using stack = new AsyncDisposableStack();
+  const instances = new Map<AppName, Child>();
+  for (const app of apps) {
+    const args = [app, redis.url, app === 'redoubt' ? databaseUrl : postgres.url];
+    instances.set(app, stack.use(new Child('instance.ts', args)));
+  }
+  // Behind them, so that it is the first to end.
+  const visitors = stack.use(new Child('visitors.ts', []));
+  await visitors.ready;
+  for (const [app, { ready }] of instances) {
+    await visitors.ask({ kind: 'login', app, port: await ready, clients: CLIENTS });
+  }
+  const cpuOf = (app: AppName): Record<Part, number> => ({
+    application: cpuMicros(instances.get(app)!.pid),
+    postgres: cpuMicros(postgres.pid),
+    redis: cpuMicros(redis.pid),
+  });
+  const measure = async (app: AppName, act: Act): Promise<Measured> => {
+    const before = cpuOf(app);
+    const round = await visitors.ask<Round>({ kind: 'round', app, act, ms: roundMs }, roundMs);
+    const after = cpuOf(app);
+    return { ...round, cpu: mapParts((part) => (after[part] - before[part]) / round.done) };
+  };
+  for (const act of acts) rows.push(...(await compare(act, measure)));
+}
+const missed = judge(rows);
+if (json) console.log(JSON.stringify({ clients: CLIENTS, rounds, roundMs, rows, missed }));
+else print(rows, missed);
+process.exit(missed.length === 0 ? 0 : 1);
+
+async function compare(act: Act, measure: (app: AppName, act: Act) => Promise<Measured>): Promise<Row[]> {
+  const seen = new Map<AppName, Measured[]>(apps.map((app) => [app, []]));
+  const order = [...apps];
+  // The first round warms up and does not count.
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const app of order) {
+      const measured = await measure(app, act);
+      if (round > 0) seen.get(app)!.push(measured);
+    }
+    order.push(order.shift()!);
+  }
+  const base = seen.get('stock')!;
+  return apps.map((app) => {
+    const own = seen.get(app)!;
+    const ratios = own.map(({ perSecond }, i) => perSecond / base[i]!.perSecond).toSorted((a, b) => a - b);
+    return {
+      act,
+      app,
+      perSecond: Math.round(median(own.map(({ perSecond }) => perSecond))),
+      ratio: hundredth(median(ratios)),
+      from: hundredth(ratios[0] ?? 0),
+      to: hundredth(ratios.at(-1) ?? 0),
+      p50: Math.round(median(own.map(({ p50 }) => p50))),
+      p99: Math.round(median(own.map(({ p99 }) => p99))),
+      p99Ratio: hundredth(median(own.map(({ p99 }, i) => p99 / base[i]!.p99))),
+      cpu: mapParts((part) => Math.round(median(own.map(({ cpu }) => cpu[part])) * 10) / 10),
+    };
+  });
+}
+
+function judge(all: readonly Row[]): string[] {
+  const wrong: string[] = [];
+  for (const { act, app, ratio, p99Ratio, cpu } of all) {
+    if (app !== 'redoubt') continue;
+    if (ratio < BARS[act]) wrong.push(`${act}: ${ratio} of stock, not ${BARS[act]}`);
+    if (p99Ratio > P99_BAR) wrong.push(`${act}: p99 is ${p99Ratio} of stock's, not ${P99_BAR}`);
+    if (act !== 'session write') continue;
+    for (const [part, most] of Object.entries(CPU_BARS)) {
+      const micros = cpu[part as Part];
+      if (micros > most) wrong.push(`${act}: ${micros} µs of CPU in ${part}, not ${most}`);
+    }
+  }
+  return wrong;
+}
+
+function print(all: readonly Row[], wrong: readonly string[]): void {
+  console.table(
+    all.map(({ act, app, perSecond, ratio, from, to, p50, p99, p99Ratio, cpu }) => ({
+      act,
+      app,
+      '/s': perSecond,
+      'to stock': ratio,
+      'from … to': `${from} … ${to}`,
+      'p50 ms': p50 / 1000,
+      'p99 ms': p99 / 1000,
+      'p99 to stock': p99Ratio,
+      'app µs': cpu.application,
+      'PostgreSQL µs': cpu.postgres,
+      'Redis µs': cpu.redis,
+    })),
+  );
+  console.log(`${CLIENTS} clients; median of ${rounds} interleaved rounds of ${roundMs} ms; µs: CPU of one request`);
+  for (const one of wrong) console.log(`missed: ${one}`);
+  if (wrong.length === 0) console.log('every bar met');
+}
+
+function mapParts(of: (part: Part) => number): Record<Part, number> {
+  return { application: of('application'), postgres: of('postgres'), redis: of('redis') };
+}
+
+function readArguments():
+  | { rounds: number; roundMs: number; acts: readonly Act[]; apps: readonly AppName[]; json: boolean }
+  | undefined {
+  try {
+    const { values } = parseArgs({
+      options: {
+        rounds: { type: 'string', default: '7' },
+        seconds: { type: 'string', default: '1' },
+        only: { type: 'string' },
+        apps: { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    const known = Object.keys(BARS) as Act[];
+    const wanted = listOf(values.only) as Act[] | undefined;
+    const chosen = listOf(values.apps) as AppName[] | undefined;
+    const count = Number(values.rounds);
+    const seconds = Number(values.seconds);
+    if (!(Number.isInteger(count) && count >= 1 && seconds > 0)) return undefined;
+    if (wanted?.some((act) => !known.includes(act)) || chosen?.some((app) => !APPS.includes(app))) return undefined;
+    return {
+      rounds: count,
+      roundMs: seconds * 1000,
+      acts: wanted ?? known,
+      apps: chosen ? [...new Set<AppName>(['stock', ...chosen])] : APPS,
+      json: values.json,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function listOf(text: string | undefined): string[] | undefined {
+  return text?.split(',').map((one) => one.trim());
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+}
+
+function hundredth(value: number): number {
+  return Math.round(value * 100) / 100;
+}
