@@ -7,11 +7,13 @@
  * `node app.ts [--rounds 7] [--seconds 1] [--only "session write,cached item"] [--json]`; npm ci in bench/ first.
  * Exit code 0: every bar met, 1: some missed, 2: wrong usage.
  */
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import type { AppName } from './app/apps.ts';
 import { Child, cpuMicros } from './app/processes.ts';
 import type { Act, Round } from './app/visitors.ts';
+import { createDatabase } from '../test/support/postgres-server.ts';
 import { startSessionServers } from './session-stores.ts';
 
 const CLIENTS = 32;
@@ -28,9 +30,10 @@ const P99_BAR = 1.2;
 const CPU_BARS = { application: 70, postgres: 32, redis: 7 } as const;
 type Part = keyof typeof CPU_BARS;
 
-const USAGE = `usage: node app.ts [--rounds 7] [--seconds 1] [--only "ACT,…"] [--apps "NAME,…"] [--json]
+const USAGE = `usage: node app.ts [--rounds 7] [--seconds 1] [--only "ACT,…"] [--apps "NAME,…"] [--library FILE] [--json]
   ACT   ${Object.keys(BARS).join(' | ')}
   NAME  ${APPS.join(' | ')}; stock is always there
+  --library FILE   another build beside them: a module with createRedoubt, such as ../dist/index.js
 `;
 
 interface Measured extends Round {
@@ -57,15 +60,16 @@ if (!given) {
   process.stderr.write(USAGE);
   process.exit(2);
 }
-const { rounds, roundMs, acts, apps, json } = given;
+const { rounds, roundMs, acts, apps, library, json } = given;
 const rows: Row[] = [];
 {
   await using servers = await startSessionServers();
-  const { redis, postgres, databaseUrl } = servers;
+  const { redis, postgres } = servers;
   await using stack = new AsyncDisposableStack();
   const instances = new Map<AppName, Child>();
   for (const app of apps) {
-    const args = [app, redis.url, app === 'redoubt' ? databaseUrl : postgres.url];
+    // A database for each, and another Redis for another build: two instances on one would be a fleet.
+    const args = [app, `${redis.url}/${app === 'library' ? 1 : 0}`, await createDatabase(postgres.url), library];
     instances.set(app, stack.use(new Child('instance.ts', args)));
   }
   // Behind them, so that it is the first to end.
@@ -163,7 +167,14 @@ function mapParts(of: (part: Part) => number): Record<Part, number> {
 }
 
 function readArguments():
-  | { rounds: number; roundMs: number; acts: readonly Act[]; apps: readonly AppName[]; json: boolean }
+  | {
+      rounds: number;
+      roundMs: number;
+      acts: readonly Act[];
+      apps: readonly AppName[];
+      library: string;
+      json: boolean;
+    }
   | undefined {
   try {
     const { values } = parseArgs({
@@ -172,12 +183,14 @@ function readArguments():
         seconds: { type: 'string', default: '1' },
         only: { type: 'string' },
         apps: { type: 'string' },
+        library: { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     });
     const known = Object.keys(BARS) as Act[];
     const wanted = listOf(values.only) as Act[] | undefined;
     const chosen = listOf(values.apps) as AppName[] | undefined;
+    const other = values.library;
     const count = Number(values.rounds);
     const seconds = Number(values.seconds);
     if (!(Number.isInteger(count) && count >= 1 && seconds > 0)) return undefined;
@@ -186,7 +199,10 @@ function readArguments():
       rounds: count,
       roundMs: seconds * 1000,
       acts: wanted ?? known,
-      apps: chosen ? [...new Set<AppName>(['stock', ...chosen])] : APPS,
+      apps: [
+        ...new Set<AppName>(['stock', ...(chosen ?? APPS), ...(other === undefined ? [] : (['library'] as const))]),
+      ],
+      library: other === undefined ? '' : pathToFileURL(other).href,
       json: values.json,
     };
   } catch {

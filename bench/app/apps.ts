@@ -28,22 +28,12 @@ export const APPS = {
     return { sessions: stockSessions(store), item: cacheAside(redisUrl) };
   },
   memory: async (redisUrl) => ({ sessions: stockSessions(new session.MemoryStore()), item: cacheAside(redisUrl) }),
-  redoubt: async (redisUrl, databaseUrl) => {
-    const redoubt = await createRedoubt({
-      config: {
-        log: { level: 'silent' },
-        redis: { url: redisUrl },
-        postgres: { url: databaseUrl },
-        sessions: { secret: [SECRET] },
-      },
-    });
-    const isThere = (): boolean => ['redis', 'postgres'].every((id) => redoubt.machines.get(id)?.state === 'available');
-    await eventually(isThere, { withinMs: 20_000, what: 'redis and postgres available' });
-    const item = (id: string): Promise<Item> =>
-      redoubt.cache.getOrSet(`item:${id}`, () => loadItem(id), { ttlMs: TTL_S * 1000 });
-    return { sessions: redoubt.sessions.middleware(), item };
+  redoubt: (redisUrl, databaseUrl) => openRedoubt(createRedoubt, redisUrl, databaseUrl),
+  library: async (redisUrl, databaseUrl, library) => {
+    const other = (await import(library)) as { createRedoubt: typeof createRedoubt };
+    return openRedoubt(other.createRedoubt, redisUrl, databaseUrl);
   },
-} as const satisfies Record<string, (redisUrl: string, databaseUrl: string) => Promise<Parts>>;
+} as const satisfies Record<string, (redisUrl: string, databaseUrl: string, library: string) => Promise<Parts>>;
 
 /** An application, by what its sessions lie on. */
 export type AppName = keyof typeof APPS;
@@ -85,6 +75,22 @@ export function createApp({ sessions, item }: Parts): Express {
     res.json({ visits: content.visits });
   });
   return app;
+}
+
+async function openRedoubt(create: typeof createRedoubt, redisUrl: string, databaseUrl: string): Promise<Parts> {
+  const redoubt = await create({
+    config: {
+      log: { level: 'silent' },
+      redis: { url: redisUrl },
+      postgres: { url: databaseUrl },
+      sessions: { secret: [SECRET] },
+    },
+  });
+  const isThere = (): boolean => ['redis', 'postgres'].every((id) => redoubt.machines.get(id)?.state === 'available');
+  await eventually(isThere, { withinMs: 20_000, what: 'redis and postgres available' });
+  const item = (id: string): Promise<Item> =>
+    redoubt.cache.getOrSet(`item:${id}`, () => loadItem(id), { ttlMs: TTL_S * 1000 });
+  return { sessions: redoubt.sessions.middleware(), item };
 }
 
 function contentOf(req: express.Request): Content {
