@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 
 import type * as pg from 'pg';
-import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
+import type { Client, ClientConfig, Pool, PoolClient, QueryResult } from 'pg';
 
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
@@ -11,7 +12,7 @@ import { loadPostgresDriver } from './drivers.ts';
 import { PROBE_SQL, type PostgresControl, type PostgresOptions } from './postgres-control.ts';
 import { type PostgresFault, READ_ONLY, classifyPostgresError, sqlStateOf } from './postgres-errors.ts';
 import { type Lease, PostgresGate } from './postgres-gate.ts';
-import type { CallOptions, SqlResult } from './types.ts';
+import type { QueryOptions, SqlResult } from './types.ts';
 
 /** The server gives up a little before we do, so that it is not left working for nobody. */
 const SERVER_SHARE = 0.9;
@@ -55,7 +56,15 @@ function connectionClass(
 interface Engagement {
   readonly pool: Pool;
   readonly clients: Set<Connection>;
+  /** Whether what a connection has prepared is still there at its next statement. */
+  prepares: boolean;
 }
+
+/**
+ * SQLSTATEs that say so of a prepared statement, before anything of it is executed: it is gone (a pooler gave us another
+ * server's connection), another client of the pooler has prepared it there, or the table has other types now.
+ */
+const UNPREPARED: ReadonlySet<string> = new Set(['26000', '42P05', '0A000']);
 
 /** PostgreSQL as a server behind a pool; see `PostgresControl` for what it promises. */
 export class ServerPostgres implements PostgresControl {
@@ -79,9 +88,10 @@ export class ServerPostgres implements PostgresControl {
   query<Row = Record<string, unknown>>(
     text: string,
     values: readonly unknown[] = [],
-    options?: CallOptions,
+    options?: QueryOptions,
   ): Promise<SqlResult<Row>> {
-    return this.#gate.call<SqlResult<Row>>((lease) => this.#execute(text, values, lease), options);
+    const name = options?.prepared === true ? nameOf(text) : undefined;
+    return this.#gate.call<SqlResult<Row>>((lease) => this.#execute({ name, text, values }, lease), options);
   }
 
   async engage(signal: AbortSignal): Promise<void> {
@@ -154,7 +164,7 @@ export class ServerPostgres implements PostgresControl {
     return this.close(AbortSignal.timeout(this.#config.deadlineMs));
   }
 
-  async #execute<Row>(text: string, values: readonly unknown[], lease: Lease): Promise<SqlResult<Row>> {
+  async #execute<Row>(statement: Statement, lease: Lease): Promise<SqlResult<Row>> {
     const engagement = this.#engagement;
     if (!engagement) throw new RedoubtError('ERR_POSTGRES_UNAVAILABLE', { executed: 'no' });
     const client = (await engagement.pool.connect()) as unknown as Connection & PoolClient;
@@ -169,7 +179,7 @@ export class ServerPostgres implements PostgresControl {
       await this.#allow(client, lease.deadlineMs);
       lease.sent();
       // Several statements in one text give several results; the last one is the answer.
-      const { rows, rowCount } = [await client.query(text, [...values])].flat().at(-1)!;
+      const { rows, rowCount } = [await send(client, statement, engagement)].flat().at(-1)!;
       healthy = true;
       return { rows: rows as Row[], rowCount: rowCount ?? 0 };
     } catch (error) {
@@ -209,7 +219,7 @@ export class ServerPostgres implements PostgresControl {
     pool.on('error', () => {
       if (this.#engagement?.pool === pool) this.#lost?.();
     });
-    return { pool, clients };
+    return { pool, clients, prepares: true };
   }
 
   #createProbeClient(driver: typeof pg, deadlineMs: number): Connection {
@@ -236,6 +246,37 @@ export class ServerPostgres implements PostgresControl {
       keepAlive: true,
     };
   }
+}
+
+interface Statement {
+  /** Under which a connection prepares it; `undefined` to have it parsed each time. */
+  readonly name: string | undefined;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+async function send(client: Client, { name, text, values }: Statement, engagement: Engagement): Promise<QueryResult> {
+  if (name !== undefined && engagement.prepares) {
+    try {
+      return await client.query({ name, text, values: [...values] });
+    } catch (error) {
+      if (!UNPREPARED.has(sqlStateOf(error) ?? 'none')) throw error;
+      engagement.prepares = false;
+    }
+  }
+  return await client.query(text, [...values]);
+}
+
+const names = new Map<string, string>();
+
+/** Of the text, so that two versions of Redoubt behind one pooler never take each other's statements. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `redoubt_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+    names.set(text, name);
+  }
+  return name;
 }
 
 function statementTimeout(deadlineMs: number): number {

@@ -9,6 +9,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface QueryOptions extends CallOptions {
+  /**
+   * The text is one of a few that never change: each connection parses and plans it once. Where a pooler gives a
+   * connection to somebody else in between, it is parsed each time, as without this.
+   */
+  readonly prepared?: boolean;
+}
+
 /**
  * A connection that the backend keeps for a service beside the shared requests client: opened
  * while Redis is engaged, rebuilt when it breaks, thrown away when Redis goes out of use.
@@ -69,6 +77,6 @@ export interface SqlBackend {
   query<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
-    options?: CallOptions,
+    options?: QueryOptions,
   ): Promise<SqlResult<Row>>;
 }

@@ -208,6 +208,53 @@ describe.each([
   });
 });
 
+const ADD = 'insert into counted (n) values ($1) returning n';
+const NAMES = "select name from pg_prepared_statements where name like 'redoubt%'";
+/** One connection, so that what a statement left there is met by the next one. */
+const openCounted = async (): Promise<Rig> => {
+  const rig = createRig(await sharedDatabase(), { poolMax: 1 });
+  await use(rig.sql);
+  await rig.sql.query('create table counted (n int)');
+  return rig;
+};
+const add = async ({ sql }: Rig, n: number): Promise<unknown> => (await sql.query(ADD, [n], { prepared: true })).rows;
+const counted = async ({ sql }: Rig): Promise<unknown> => (await sql.query('select n from counted order by n')).rows;
+
+describe('a statement that is prepared', () => {
+  it('is parsed once for a connection', async () => {
+    await using rig = await openCounted();
+    expect([await add(rig, 1), await add(rig, 2)]).toEqual([[{ n: 1 }], [{ n: 2 }]]);
+    expect((await rig.sql.query(NAMES)).rowCount).toBe(1);
+  });
+
+  it('is executed once where a pooler gives it a connection that does not know it', async () => {
+    await using rig = await openCounted();
+    await add(rig, 1);
+    await rig.sql.query('deallocate all');
+    expect([await add(rig, 2), await add(rig, 3)]).toEqual([[{ n: 2 }], [{ n: 3 }]]);
+    expect(await counted(rig)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+    expect(rig.outcomes.every(({ kind }) => kind === 'ok')).toBe(true);
+  });
+
+  it('is executed once where another client of a pooler has prepared it there', async () => {
+    await using first = await openCounted();
+    await add(first, 1);
+    const { rows } = await first.sql.query<{ name: string }>(NAMES);
+    await using rig = await openCounted();
+    await rig.sql.query(`prepare ${rows[0]?.name} (int) as ${ADD}`);
+    expect([await add(rig, 2), await add(rig, 3)]).toEqual([[{ n: 2 }], [{ n: 3 }]]);
+    expect(await counted(rig)).toEqual([{ n: 2 }, { n: 3 }]);
+  });
+
+  it('goes on where its table has got other types', async () => {
+    await using rig = await openCounted();
+    await add(rig, 1);
+    await rig.sql.query('alter table counted alter column n type text using n::text');
+    expect(await add(rig, 2)).toEqual([{ n: '2' }]);
+    expect(await counted(rig)).toEqual([{ n: '1' }, { n: '2' }]);
+  });
+});
+
 describe('sql on a server that fails', () => {
   it('fault 36: a frozen server ends each call by its deadline, with bounded connections and line', async () => {
     await using server = await startPostgres();

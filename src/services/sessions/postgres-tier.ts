@@ -1,4 +1,4 @@
-import type { CallOptions, SqlBackend } from '../../backends/types.ts';
+import type { CallOptions, QueryOptions, SqlBackend } from '../../backends/types.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import { Batch } from './batch.ts';
 import type { PgStore } from './pg-store.ts';
@@ -162,13 +162,17 @@ export class PostgresTier {
     }
   }
 
+  #statement(): QueryOptions {
+    return { deadlineMs: this.#deadlineMs(), prepared: true };
+  }
+
   async #readAll(ids: readonly string[]): Promise<readonly PostgresFound[]> {
     const { rows } = await this.#sql.query<ReadRow>(
       `select s.sid, s.version, s.box, extract(epoch from s.expire - now()::timestamp)::float8 * 1000 as life, e.epoch
        from (select ${this.#epochSql} as epoch) e
        left join ${this.#table} s on s.sid = any(string_to_array($1, ' ')) and s.expire > now() and (s.dead or s.box is not null)`,
       [[...new Set(ids)].join(' ')],
-      { deadlineMs: this.#deadlineMs() },
+      this.#statement(),
     );
     const epoch = Number(rows[0]?.epoch ?? 0);
     const bySid = new Map(rows.map((row) => [row.sid, row]));
@@ -210,7 +214,7 @@ export class PostgresTier {
         this.#expirySlackMs,
         writes.length,
       ],
-      { deadlineMs: this.#deadlineMs() },
+      this.#statement(),
     );
     const { epoch, taken, versions } = rows[0]!;
     return writes.map(({ id, record }) => {
@@ -225,7 +229,7 @@ export class PostgresTier {
        from unnest(string_to_array($1, ' '), string_to_array($2, ' ')::float8[]) as n (id, life)
        where s.sid = n.id and not s.dead`,
       [touches.map(({ id }) => id).join(' '), touches.map(({ lifeMs }) => lifeMs).join(' ')],
-      { deadlineMs: this.#deadlineMs() },
+      this.#statement(),
     );
     return touches.map(() => undefined);
   }
