@@ -13,49 +13,58 @@ function script(text: string): Script {
 }
 
 /**
- * KEYS: epoch, dirty set, the records. ARGV, for each record: epoch of the write, `version|box` (nothing behind the bar
- * for a tombstone), life in ms, dirty member or ''. Answers the epoch that Redis knows (-1: none), then for each
- * record 1 (stored), 0 (void: of an older epoch, or Redis has lost its data) or what is held there now instead.
+ * KEYS: epoch, dirty set, the records. ARGV: epoch of the writes, length of the keys' prefix where they are dirty or '',
+ * then for each record `version|box` (nothing behind the bar for a tombstone) and its life in ms. Answers the epoch that
+ * Redis knows (-1: none), then for each record 1 (stored), 0 (void: of an older epoch, or Redis has lost its data) or what
+ * is held there now instead.
  *
  * A write that is not newer than what is there is refused; a tombstone is taken over everything and stays, with the
  * version after the one that it ended. A write that Redis executes late, after a
  * freeze, therefore changes nothing.
+ *
+ * What is there is looked at by its first 18 characters, which hold any version, its bar, and one more unless it is a
+ * tombstone: to bring a whole box into Lua costs as much as to write one.
  */
 export const WRITE = script(`
-local epoch = tonumber(redis.call('GET', KEYS[1]) or '-1')
-local known = epoch
+local call, find, sub = redis.call, string.find, string.sub
+local epoch = tonumber(call('GET', KEYS[1]) or '-1')
+local mine = tonumber(ARGV[1])
+local usable, taken = epoch >= 0 and epoch <= mine, false
 local out = {0}
 for i = 3, #KEYS do
-  local at = (i - 3) * 4
-  local mine, text, life = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-  local answer, take = 0, known >= 0 and epoch <= mine
+  local key, text, life = KEYS[i], ARGV[i * 2 - 3], ARGV[i * 2 - 2]
+  local answer, take = 0, usable
   if take then
     answer = 1
-    local held = redis.call('GET', KEYS[i])
-    if held and held ~= text then
-      local bar = string.find(held, '|', 1, true)
-      local version = tonumber(string.sub(held, 1, bar - 1))
-      if bar == #held then
-        answer, take = held, false
-      elseif string.byte(text, -1) == 124 then
-        life = math.max(tonumber(life), redis.call('PTTL', KEYS[i]))
-        if version >= tonumber(string.sub(text, 1, -2)) then
-          text = string.format('%.0f|', version + 1)
+    local held = call('GETRANGE', key, 0, 17)
+    if held ~= '' then
+      local heldBar, bar = find(held, '|', 1, true), find(text, '|', 1, true)
+      local isTombstone, isLogout = heldBar == #held, bar == #text
+      local heldVersion = tonumber(sub(held, 1, heldBar - 1))
+      local isNewer = tonumber(sub(text, 1, bar - 1)) > heldVersion
+      if isTombstone or not (isLogout or isNewer) then
+        local whole = call('GET', key)
+        if whole ~= text then answer, take = whole, false end
+      elseif isLogout then
+        life = math.max(tonumber(life), call('PTTL', key))
+        if not isNewer then
+          text = string.format('%.0f|', heldVersion + 1)
           answer = text
         end
-      elseif version >= tonumber(string.match(text, '^%d+')) then
-        answer, take = held, false
       end
     end
   end
   if take then
-    redis.call('SET', KEYS[i], text, 'PX', life)
-    if ARGV[at + 4] ~= '' then redis.call('SADD', KEYS[2], ARGV[at + 4]) end
-    if epoch < mine then epoch = mine end
+    call('SET', key, text, 'PX', life)
+    if ARGV[2] ~= '' then call('SADD', KEYS[2], sub(key, ARGV[2] + 1)) end
+    taken = true
   end
-  out[#out + 1] = answer
+  out[i - 1] = answer
 end
-if epoch > known then redis.call('SET', KEYS[1], epoch) end
+if taken and epoch < mine then
+  epoch = mine
+  call('SET', KEYS[1], epoch)
+end
 out[1] = epoch
 return out`);
 

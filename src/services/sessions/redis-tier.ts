@@ -251,17 +251,27 @@ export class RedisTier {
     return texts.map((text) => ({ stored, text }));
   }
 
+  /** All of them in one call, but where the epoch has just moved, or PostgreSQL has just come or gone. */
   async #writeAll(writes: readonly Write[]): Promise<readonly WriteAnswer[]> {
+    const [first] = writes;
+    const goesWithFirst = ({ epoch, dirty }: Write): boolean => epoch === first?.epoch && dirty === first.dirty;
+    if (first && writes.every(goesWithFirst)) return await this.#writeAlike(writes, first);
+    const answers = new Map<Write, WriteAnswer>();
+    const groups = Map.groupBy(writes, ({ epoch, dirty }) => `${epoch}:${dirty}`);
+    await Promise.all(
+      [...groups.values()].map(async (group) => {
+        for (const [i, answer] of (await this.#writeAlike(group, group[0]!)).entries()) answers.set(group[i]!, answer);
+      }),
+    );
+    return writes.map((write) => answers.get(write)!);
+  }
+
+  async #writeAlike(writes: readonly Write[], { epoch, dirty }: Write): Promise<readonly WriteAnswer[]> {
     const keys = [`${this.#prefix}epoch`, `${this.#prefix}dirty`];
-    const args: string[] = [];
-    for (const { id, record, lifeMs, epoch, dirty } of writes) {
+    const args = [`${epoch}`, dirty ? `${Buffer.byteLength(this.#prefix)}` : ''];
+    for (const { id, record, lifeMs } of writes) {
       keys.push(this.#key(epoch, id));
-      args.push(
-        `${epoch}`,
-        `${record.version}|${record.box ?? ''}`,
-        `${Math.ceil(lifeMs)}`,
-        dirty ? `${epoch}:${id}` : '',
-      );
+      args.push(`${record.version}|${record.box ?? ''}`, `${Math.ceil(lifeMs)}`);
     }
     const [stored = -1, ...answers] = (await this.#call((client) => runScript(client, WRITE, keys, args))) as [
       number,
