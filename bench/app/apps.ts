@@ -40,6 +40,8 @@ export type AppName = keyof typeof APPS;
 
 const SECRET = 'a-secret-for-the-bench-of-40-characters!';
 const TTL_S = 600;
+/** With a maxAge: each save and touch has an end to tell. */
+const COOKIE = { maxAge: 86_400_000, sameSite: 'lax' } as const;
 /** About what a login, a CSRF token and a basket take. */
 const TOKEN = 'x'.repeat(400);
 const ITEM_TEXT = 'x'.repeat(1000);
@@ -90,7 +92,7 @@ async function openRedoubt(create: typeof createRedoubt, redisUrl: string, datab
   await eventually(isThere, { withinMs: 20_000, what: 'redis and postgres available' });
   const item = (id: string): Promise<Item> =>
     redoubt.cache.getOrSet(`item:${id}`, () => loadItem(id), { ttlMs: TTL_S * 1000 });
-  return { sessions: redoubt.sessions.middleware(), item };
+  return { sessions: redoubt.sessions.middleware({ cookie: COOKIE }), item };
 }
 
 function contentOf(req: express.Request): Content {
@@ -98,9 +100,7 @@ function contentOf(req: express.Request): Content {
 }
 
 function stockSessions(store: session.Store): express.RequestHandler {
-  // With a maxAge, as Redoubt's own cookie has: each save and touch has an end to tell.
-  const cookie = { maxAge: 86_400_000, sameSite: 'lax' } as const;
-  return session({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie });
+  return session({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: COOKIE });
 }
 
 /** As the guides have it: look in Redis, else load and put it there. */
