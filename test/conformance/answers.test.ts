@@ -266,6 +266,23 @@ const UNSTORABLE: ((session: Record<string, unknown>) => void)[] = [
     }),
 ];
 
+describe('save() of a session that cannot be stored', () => {
+  it('tells its callback, wherever it was called, and does not throw', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        setTimeout(() => {
+          Object.assign(req.session, { self: req.session });
+          req.session.save((error: unknown) => {
+            Reflect.deleteProperty(req.session, 'self');
+            res.send((error as RedoubtError).code);
+          });
+        });
+      },
+    });
+    expect(await rig.get()).toMatchObject({ status: 200, body: 'ERR_SESSION_VALUE' });
+  });
+});
+
 describe('an answer behind end()', () => {
   it('is sent and ended for everybody, although its bytes wait', async () => {
     const seen: unknown[] = [];

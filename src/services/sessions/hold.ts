@@ -58,6 +58,8 @@ class Hold {
   install(): void {
     const res = this.#res;
     const [writeHead, write] = [res.writeHead, res.write];
+    // express-session's own looks at the whole session once more, and throws at the caller where it cannot.
+    Reflect.deleteProperty(this.#req.session, 'save');
     // Every first byte comes by here: write, end and flushHeaders call it where nobody else has.
     res.writeHead = ((...args: unknown[]) => {
       if (!res.headersSent) this.#keep();

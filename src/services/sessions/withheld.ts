@@ -62,11 +62,15 @@ export class Withheld {
   readonly #res: Outgoing;
   readonly #callbacks: WriteCallback[] = [];
   readonly #socket: Socket | null;
-  readonly #ownDestroy: Socket['destroy'] | undefined;
+  // Put back by assignment: an object from which a property was deleted is a slow one for V8, and sockets live long.
+  readonly #natives: Pick<Outgoing, '_writeRaw' | '_flush'>;
+  readonly #destroy: Socket['destroy'] | undefined;
   #mustClose = false;
 
   constructor(res: ServerResponse) {
     this.#res = res as Outgoing;
+    const { _writeRaw, _flush } = this.#res;
+    this.#natives = { _writeRaw, _flush };
     this.wasOut = this.#res._headerSent;
     this.#res._writeRaw = (data, encoding, callback) => this.#keep(data, encoding, callback);
     // A pipelined answer gets its turn: not yet.
@@ -74,12 +78,12 @@ export class Withheld {
     this.#socket = res.socket;
     if (this.#socket === null) return;
     const socket = this.#socket;
-    if (Object.hasOwn(socket, 'destroy')) this.#ownDestroy = socket.destroy;
-    const destroy = socket.destroy.bind(socket);
+    const { destroy } = socket;
+    this.#destroy = destroy;
     // Whoever closes the connection behind an ended answer (Express, where a handler throws then; a server that closes
     // its idle connections) does so when the answer has been sent. A connection that is broken or over is another matter.
     socket.destroy = (error?: Error): Socket => {
-      if (error !== undefined || !res.writableEnded || !socket.writable) return destroy(error);
+      if (error !== undefined || !res.writableEnded || !socket.writable) return destroy.call(socket, error);
       this.#mustClose = true;
       return socket;
     };
@@ -129,10 +133,7 @@ export class Withheld {
   }
 
   #letGo(): void {
-    Reflect.deleteProperty(this.#res, '_writeRaw');
-    Reflect.deleteProperty(this.#res, '_flush');
-    if (this.#socket === null) return;
-    if (this.#ownDestroy) this.#socket.destroy = this.#ownDestroy;
-    else Reflect.deleteProperty(this.#socket, 'destroy');
+    Object.assign(this.#res, this.#natives);
+    if (this.#socket && this.#destroy) this.#socket.destroy = this.#destroy;
   }
 }
