@@ -283,6 +283,20 @@ describe('save() of a session that cannot be stored', () => {
   });
 });
 
+describe('reload() of a session that has been ended', () => {
+  it('tells its callback that there is none', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        const { session } = req;
+        session.destroy(() => {
+          session.reload((error: unknown) => res.send(String(error)));
+        });
+      },
+    });
+    expect((await rig.get()).body).toBe('Error: failed to load session');
+  });
+});
+
 describe('an answer behind end()', () => {
   it('is sent and ended for everybody, although its bytes wait', async () => {
     const seen: unknown[] = [];
@@ -375,6 +389,46 @@ describe('an answer that waits', () => {
     socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
     await once(socket, 'close');
     expect(text.match(/answer \d/g)).toEqual(['answer 1', 'answer 2']);
+  });
+
+  it('waits for its own save also where its turn comes later than the save began', async () => {
+    let count = 0;
+    const rig = await start({
+      handler: (req, res) => {
+        count += 1;
+        if (count === 1) return void setTimeout(() => res.send('answer 1'), 20);
+        Object.assign(req.session, { user: 'ann' });
+        return void res.send('answer 2');
+      },
+    });
+    const gate = Promise.withResolvers<void>();
+    rig.vault.gate = gate.promise;
+    const socket = connect(rig.port, LOOPBACK);
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    await delay(60);
+    expect(text.match(/answer \d/g)).toEqual(['answer 1']);
+    gate.resolve();
+    await once(socket, 'close');
+    expect(text.match(/answer \d/g)).toEqual(['answer 1', 'answer 2']);
+  });
+
+  it('gets nothing of a stream that goes on behind a refusal', async () => {
+    async function* endless(): AsyncGenerator<string> {
+      for (;;) {
+        yield 'of the old answer';
+        await delay(1);
+      }
+    }
+    const source = Readable.from(endless());
+    const rig = await start({
+      handler: change((res) => source.pipe(res)),
+      onError: (_error, _req, res, _next) => void setTimeout(() => res.send('refused'), 30),
+    });
+    rig.vault.failure = new Error('gone');
+    expect(await rig.get()).toMatchObject({ status: 503, body: 'refused', cut: false });
+    source.destroy();
   });
 
   it('is forgotten with its client, and the session is saved all the same', async () => {

@@ -67,6 +67,17 @@ describe.each(Object.entries(TIERS))('a change of the cookie alone, on %s,', (_,
   });
 });
 
+describe('a session whose cookie has no life left', () => {
+  it('is none from then on', async () => {
+    const rig = await start();
+    await rig.save('sid', { visits: 1 });
+    const data = (await rig.load('sid'))!;
+    data.cookie.maxAge = 0;
+    await rig.save('sid', data);
+    expect(await rig.load('sid')).toBeUndefined();
+  });
+});
+
 describe('the store', () => {
   it('counts the sessions that live', async () => {
     const rig = await start();
@@ -75,6 +86,11 @@ describe('the store', () => {
     expect(await told((done) => rig.store.length?.(done))).toBe(2);
     rig.postgresLost();
     await expect(told((done) => rig.store.length?.(done))).rejects.toMatchObject({ code: 'ERR_SESSION_UNKNOWN' });
+  });
+
+  it('cannot count them without PostgreSQL, and says so', async () => {
+    const rig = await start({ database: 'none' });
+    await expect(told((done) => rig.store.length?.(done))).rejects.toMatchObject({ code: 'ERR_SESSION_METHOD' });
   });
 
   it('rejects all() and clear() with a code: neither ids nor contents lie there in the clear', async () => {

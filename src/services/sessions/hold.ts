@@ -58,8 +58,9 @@ class Hold {
   install(): void {
     const res = this.#res;
     const [writeHead, write] = [res.writeHead, res.write];
-    // express-session's own looks at the whole session once more, and throws at the caller where it cannot.
-    Reflect.deleteProperty(this.#req.session, 'save');
+    // express-session's own look at the whole session once more, and throw at nobody where it cannot be looked at or is
+    // gone. What they do besides is for its end(), which is not used.
+    for (const name of ['save', 'reload']) Reflect.deleteProperty(this.#req.session, name);
     // Every first byte comes by here: write, end and flushHeaders call it where nobody else has.
     res.writeHead = ((...args: unknown[]) => {
       if (!res.headersSent) this.#keep();

@@ -121,9 +121,16 @@ export class SessionRecords {
     return this.#touch(id, lifeMs);
   }
 
-  /** How many sessions live. @throws {RedoubtError} `ERR_SESSION_UNKNOWN` where PostgreSQL does not answer */
+  /**
+   * How many sessions live.
+   *
+   * @throws {RedoubtError} `ERR_SESSION_UNKNOWN` where PostgreSQL does not answer, `ERR_SESSION_METHOD` where there is none
+   */
   async count(): Promise<number> {
-    const { tiers, retryAfterMs } = this.#options;
+    const { tiers, retryAfterMs, truth } = this.#options;
+    if (truth === 'redis') {
+      throw new RedoubtError('ERR_SESSION_METHOD', { message: 'store.length() without PostgreSQL' });
+    }
     const count = await tiers.count();
     if (count === undefined) throw new RedoubtError('ERR_SESSION_UNKNOWN', { retryAfterMs });
     return count;
