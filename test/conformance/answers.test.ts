@@ -372,6 +372,13 @@ describe('an answer behind end()', () => {
   });
 });
 
+async function* endless(): AsyncGenerator<string> {
+  for (;;) {
+    yield 'of the old answer';
+    await delay(1);
+  }
+}
+
 describe('an answer that waits', () => {
   it('keeps its turn on a connection with pipelined requests', async () => {
     let count = 0;
@@ -415,12 +422,6 @@ describe('an answer that waits', () => {
   });
 
   it('gets nothing of a stream that goes on behind a refusal', async () => {
-    async function* endless(): AsyncGenerator<string> {
-      for (;;) {
-        yield 'of the old answer';
-        await delay(1);
-      }
-    }
     const source = Readable.from(endless());
     const rig = await start({
       handler: change((res) => source.pipe(res)),
