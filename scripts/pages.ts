@@ -11,8 +11,9 @@ export function renderConfig(): string {
   return `${[
     '# Configuration',
     GENERATED,
-    `Every setting, in the order of \`config/default.json5\`. What lies on top wins: \`config/default.json5\`, \`config/$NODE_ENV.json5\`, the file of \`--config\` or \`REDOUBT_CONFIG\`, the settings given to \`createRedoubt({ config })\`, the environment. All mistakes are reported at once, with file, path, what was found and what is allowed.`,
+    `Every setting, in the order of \`config/default.json5\`. What lies on top wins: \`config/default.json5\` and \`config/$NODE_ENV.json5\` of Redoubt, the same two beside the application (in the working directory), the file of \`--config\` or \`REDOUBT_CONFIG\`, the settings given to \`createRedoubt({ config })\`, the environment. All mistakes are reported at once, with file, path, what was found and what is allowed.`,
     `**Types.** A *duration* is a text with its unit: \`250ms\`, \`5s\`, \`2m\`, \`24h\`, \`7d\`. A *size* too: \`512b\`, \`64kb\`, \`64mb\`, \`1gb\` (powers of 1024). A *count* is a whole number from 1, a *ratio* lies between 0 and 1. A *list* is an array of texts, in the environment one text with commas. An empty environment variable counts as unset where a text or a list is wanted, and is a mistake elsewhere.`,
+    `**Beside an application**, a file that others read too (the package *config* has the same names) gives Redoubt its settings under one key \`redoubt\`; a file with none but the keys below is taken whole; any other one is left alone. \`PORT\`, \`HOST\`, \`LOG_LEVEL\` and \`API_TOKEN\` are read by \`redoubt serve\` only: in a library they are the application's.`,
     `**In code** (\`redoubt.config\`) durations are milliseconds under the key with \`Ms\` behind it, and sizes are bytes. *Secret* settings are masked wherever the configuration is shown.`,
     ...renderGroup(SCHEMA, ''),
   ].join('\n\n')}\n`;
@@ -61,7 +62,9 @@ function renderLeaf(path: string, leaf: Leaf): string[] {
   const { doc, sensitive } = leaf;
   return [
     `\`${path}\``,
-    `\`${envName(path, leaf)}\``,
+    [envName(path, leaf), ...(leaf.serverEnv ? [`${leaf.serverEnv} (serve)`] : [])]
+      .map((name) => `\`${name}\``)
+      .join(', '),
     `${renderType(leaf)}${sensitive ? ', secret' : ''}`,
     `\`${JSON.stringify(leaf.default)}\``,
     doc,

@@ -1,4 +1,5 @@
 import { type PostgresControl, createPostgresBackend } from './backends/postgres.ts';
+import { NoRedis } from './backends/redis-none.ts';
 import { type RedisControl, createRedisBackend } from './backends/redis.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
@@ -22,6 +23,8 @@ export interface Controls {
   readonly postgres: PostgresControl;
   /** Redoubt's Redis as `redis`, and each of `runtime.redis` under its name. */
   readonly redises: ReadonlyMap<string, RedisControl>;
+  /** Machines whose dependency the configuration does without. */
+  readonly disabled: ReadonlySet<string>;
   /** One for each machine, by its id. */
   readonly all: ReadonlyMap<string, Control>;
 }
@@ -39,15 +42,17 @@ export function createControls(options: {
   const { config, extensions, instance, log, clock, observe } = options;
   const urls = { redis: config.redis.url, ...config.runtime.redis };
   const redises = new Map(
-    Object.entries(urls).map(([name, url]) => [
+    Object.entries(urls).map(([name, url]): [string, RedisControl] => [
       name,
-      createRedisBackend({
-        config: { ...config, redis: { ...config.redis, url } },
-        instance,
-        clock,
-        random: Math.random,
-        observe: (outcome) => observe(name, outcome),
-      }),
+      url === 'none'
+        ? new NoRedis()
+        : createRedisBackend({
+            config: { ...config, redis: { ...config.redis, url } },
+            instance,
+            clock,
+            random: Math.random,
+            observe: (outcome) => observe(name, outcome),
+          }),
     ]),
   );
   const postgres = createPostgresBackend({
@@ -59,7 +64,11 @@ export function createControls(options: {
   const users = Object.entries(extensions.detectors ?? {}).map(
     ([id, detector]) => [id, usersControl(detector)] as const,
   );
-  return { postgres, redises, all: new Map<string, Control>([...redises, ['postgres', postgres], ...users]) };
+  const disabled = new Set([
+    ...(config.redis.url === 'none' ? ['redis'] : []),
+    ...(postgres.kind === 'none' ? ['postgres'] : []),
+  ]);
+  return { postgres, redises, disabled, all: new Map<string, Control>([...redises, ['postgres', postgres], ...users]) };
 }
 
 /**

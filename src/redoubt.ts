@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
-import { type LoadedConfig, loadConfig } from './config/load.ts';
+import { type Audience, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { watchFiles } from './config/watch.ts';
 import { type Clock, sleep, systemClock } from './core/clock.ts';
@@ -52,17 +52,24 @@ export async function createRedoubt(options: RedoubtOptions = {}): Promise<Redou
 /**
  * The same without waiting for Redis or PostgreSQL: for a server that listens first.
  *
+ * @param audience - whose environment and database are read: `server` has the process to itself
  * @throws {RedoubtError} `ERR_CONFIG`, `ERR_MACHINE` with every mistake at once, `ERR_EXTENSIONS`
  */
-export async function composeRedoubt(options: RedoubtOptions = {}): Promise<ComposedRedoubt> {
+export async function composeRedoubt(
+  options: RedoubtOptions = {},
+  audience: Audience = 'library',
+): Promise<ComposedRedoubt> {
   const read = (): LoadedConfig => {
     const { config: given } = options;
-    return loadConfig(typeof given === 'string' ? { file: given } : { overrides: given });
+    return loadConfig({ audience, ...(typeof given === 'string' ? { file: given } : { overrides: given }) });
   };
-  const { config, files } = read();
+  const { config, files, foreign } = read();
   const extensions = await loadExtensions(config.runtime.extensions, process.cwd());
   const dir = options.machines ?? config.machines.dir;
   const log = options.logger ?? createLogger(config.log.level);
+  for (const file of foreign) {
+    log.debug({ file }, 'A file beside the application is left alone: its keys say that it is not for Redoubt');
+  }
   const load = (next: Config): readonly MachineDefinition[] =>
     loadCheckedMachines({ dir, config: next, extensions }, ({ code, message, file, line }) =>
       log.warn({ code, file, line }, `A machine file may not do what it seems to: ${message}`),
@@ -158,7 +165,7 @@ class Composition implements ComposedRedoubt {
       started: () => this.#steering.isSettled,
     });
 
-    this.#steering.start(new Set(this.#controls.postgres.kind === 'none' ? ['postgres'] : []));
+    this.#steering.start(this.#controls.disabled);
     this.settled = this.#settle();
     this.#stopExtensions = this.#startExtensions(extensions);
     this.#watching = config.runtime.watch ? this.#watch() : undefined;

@@ -153,9 +153,9 @@ export class Steering {
     const { backends, services, clock } = this.#options;
     const now = new Map<string, MachineNow>();
     for (const [id, runner] of this.runners) {
-      const { definition, state, status, reason } = runner;
+      const { definition, state, status, reason, tags } = runner;
       const engaged = this.#engaged.has(id) && isUsed(runner, backends);
-      now.set(id, { definition, state, usable: status === 'up', engaged, reason });
+      now.set(id, { definition, state, usable: status === 'up', disabled: tags.has('disabled'), engaged, reason });
     }
     const modes = computeModes(now, backends, this.#modes, clock.wallNow());
     for (const service of services) {

@@ -22,7 +22,7 @@ export function createPostgresBackend(options: PostgresOptions): PostgresControl
     assertPeers('The embedded PostgreSQL needs', ['@electric-sql/pglite']);
     return new EmbeddedPostgres(target.dir, options);
   }
-  if (target.reason) options.log.warn({ machine: 'postgres' }, `${target.reason}: sessions have no PostgreSQL`);
+  if (target.reason) options.log.info({ machine: 'postgres' }, `${target.reason}: nothing is kept in PostgreSQL`);
   return new NoPostgres();
 }
 

@@ -85,7 +85,7 @@ function placesOf(full: string, shown: string): Places {
 
 function checkConfig(file: string | undefined, context: Context, result: Checked): Config | undefined {
   try {
-    const { config, files } = loadConfig({ file, env: context.env });
+    const { config, files } = loadConfig({ audience: 'server', file, env: context.env });
     for (const each of files) if (!result.checked.includes(each)) result.checked.push(each);
     return config;
   } catch (error) {

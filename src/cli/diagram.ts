@@ -56,7 +56,7 @@ async function load(
   dir: string | undefined,
   { env, cwd }: Context,
 ): Promise<{ machines: readonly Drawable[]; findings: readonly Finding[] }> {
-  const { config } = loadConfig({ file, env });
+  const { config } = loadConfig({ audience: 'server', file, env });
   const extensions = await loadExtensions(config.runtime.extensions, cwd);
   const { definitions, findings } = loadMachines({ dir: dir ?? config.machines.dir, config, extensions });
   const machines = definitions.map((definition) => ({

@@ -36,6 +36,10 @@ async function runSchema({ values, positionals }: Invocation, context: Context):
 }
 
 async function machineSchema(file: string | boolean | undefined, { cwd, env }: Context): Promise<object> {
-  const { config } = loadConfig({ file: typeof file === 'string' ? resolve(cwd, file) : undefined, env });
+  const { config } = loadConfig({
+    audience: 'server',
+    file: typeof file === 'string' ? resolve(cwd, file) : undefined,
+    env,
+  });
   return machineJsonSchema(config, await loadExtensions(config.runtime.extensions, cwd));
 }

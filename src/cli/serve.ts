@@ -52,14 +52,17 @@ async function runServe({ values }: Invocation, context: Context): Promise<numbe
     return typeof value === 'string' ? resolve(context.cwd, value) : undefined;
   };
   const file = path('config');
-  const config = withOptions(loadConfig({ file, env: context.env }).config, values);
+  const config = withOptions(loadConfig({ audience: 'server', file, env: context.env }).config, values);
   const machines = path('machines');
   const log = createLogger(config.log.level);
-  const redoubt = await composeRedoubt({
-    logger: log,
-    ...(file === undefined ? {} : { config: file }),
-    ...(machines === undefined ? {} : { machines }),
-  });
+  const redoubt = await composeRedoubt(
+    {
+      logger: log,
+      ...(file === undefined ? {} : { config: file }),
+      ...(machines === undefined ? {} : { machines }),
+    },
+    'server',
+  );
   using stop = waitForStop(process, log);
   const server = await start(redoubt, config, context, log);
   // The usual signal for "read your files again".

@@ -91,7 +91,7 @@ function comparisonJson(first: SimulationResult, second: SimulationResult): stri
 
 async function loadPolicy(file: string | undefined, dir: string | undefined, context: Context): Promise<Policy> {
   const path = file === undefined ? undefined : resolve(context.cwd, file);
-  const { config } = loadConfig({ file: path, env: context.env });
+  const { config } = loadConfig({ audience: 'server', file: path, env: context.env });
   const extensions = await loadExtensions(config.runtime.extensions, context.cwd);
   const machines = dir === undefined ? config.machines.dir : resolve(context.cwd, dir);
   return { config, extensions, definitions: loadCheckedMachines({ dir: machines, config, extensions }) };

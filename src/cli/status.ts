@@ -20,7 +20,7 @@ API_TOKEN is sent where it is set. Exit code 0 for pass and warn, 1 for fail or 
 };
 
 async function runStatus({ values, positionals }: Invocation, context: Context): Promise<number> {
-  const { server } = loadConfig({ env: context.env }).config;
+  const { server } = loadConfig({ audience: 'server', env: context.env }).config;
   const url = healthUrl(positionals[0] ?? urlOf(server.host, server.port));
   const report = await fetchReport(url, server.apiToken);
   context.out(values['json'] === true ? JSON.stringify(report, null, 2) : statusTable(report, Date.now()));

@@ -62,9 +62,11 @@ const FORMATS: Readonly<Record<string, Format>> = {
       value === true || value === 'true' ? true : value === false || value === 'false' ? false : undefined,
   },
   redisUrl: {
-    allowed: 'redis://user:password@host:port/db, or rediss:// for TLS',
+    allowed: 'redis://user:password@host:port/db, rediss:// for TLS, or none',
     read: (value) =>
-      typeof value === 'string' && /^rediss?:\/\//.test(value) && URL.canParse(value) ? value : undefined,
+      value === 'none' || (typeof value === 'string' && /^rediss?:\/\//.test(value) && URL.canParse(value))
+        ? value
+        : undefined,
   },
   postgresUrl: {
     allowed: 'postgres://user:password@host:port/db, pglite:DIR, none or empty',
@@ -80,7 +82,8 @@ const FORMATS: Readonly<Record<string, Format>> = {
   },
   redisUrls: {
     allowed: 'an object of Redis URLs by name, such as { socketsRedis: "redis://127.0.0.1:6380" }',
-    read: (value) => readMap(value, (item) => FORMATS['redisUrl']?.read(item)),
+    // A further Redis is named in order to be used: there is no none.
+    read: (value) => readMap(value, (item) => (item === 'none' ? undefined : FORMATS['redisUrl']?.read(item))),
   },
   instant: {
     allowed: 'an instant with its time zone, such as "2026-12-31T18:00:00Z", or empty',

@@ -2,6 +2,7 @@ import { type Group, type Leaf, SCHEMA, envName, isLeaf } from './schema.ts';
 
 const DURATION = { type: 'string', pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$' } as const;
 const REDIS_URL = { type: 'string', pattern: '^rediss?://' } as const;
+const REDIS_URL_OR_NONE = { type: 'string', pattern: '^(none$|rediss?://)' } as const;
 const INSTANT = String.raw`\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})`;
 const NAMES = '^[a-z][a-zA-Z0-9]*$';
 
@@ -18,7 +19,7 @@ const FORMATS: Readonly<Record<Extract<Leaf['format'], string>, object>> = {
   list: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'string' }] },
   durations: { type: 'object', patternProperties: { [NAMES]: DURATION }, additionalProperties: false },
   redisUrls: { type: 'object', patternProperties: { [NAMES]: REDIS_URL }, additionalProperties: false },
-  redisUrl: REDIS_URL,
+  redisUrl: REDIS_URL_OR_NONE,
   postgresUrl: { type: 'string', pattern: '^(|none|pglite:.+|postgres(ql)?://.*)$' },
 };
 
@@ -44,9 +45,9 @@ function groupSchema(group: Group, prefix: string): { readonly properties: objec
 }
 
 function leafSchema(path: string, leaf: Leaf): object {
-  const { format, doc, sensitive } = leaf;
+  const { format, doc, sensitive, serverEnv } = leaf;
   return {
-    description: `${doc} Environment variable: ${envName(path, leaf)}.${sensitive ? ' Secret: better not in a file.' : ''}`,
+    description: `${doc} Environment variable: ${envName(path, leaf)}${serverEnv ? ` (serve: ${serverEnv})` : ''}.${sensitive ? ' Secret: better not in a file.' : ''}`,
     ...(typeof format === 'string' ? FORMATS[format] : { enum: format }),
     default: leaf.default,
   };

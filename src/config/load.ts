@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import convict from 'convict';
@@ -7,6 +7,7 @@ import JSON5 from 'json5';
 
 import { RedoubtError } from '../core/errors.ts';
 import { suggest } from '../core/format.ts';
+import { SECTION, isSameFolder, layersIn, ownPartOf } from './application.ts';
 import { FORMAT_NAMES, formatOf } from './formats.ts';
 import { type Config, type Group, type Leaf, SCHEMA, defaultEnvName, envName, isLeaf, walkSchema } from './schema.ts';
 
@@ -17,9 +18,16 @@ export interface ConfigFinding {
   readonly message: string;
 }
 
+/** For whom settings are read: `serve`, which has the process to itself, or an application that uses Redoubt. */
+export type Audience = 'server' | 'library';
+
 export interface LoadOptions {
+  /** Default: `library`. */
+  readonly audience?: Audience;
   /** Folder of `default.json5` and `$NODE_ENV.json5`; default: Redoubt's own `config/`. */
   readonly dir?: string;
+  /** The application's folder of the same names; default: `config` in the working directory, none where `dir` is given. */
+  readonly appDir?: string;
   /** One more file on top; default: `REDOUBT_CONFIG`. */
   readonly file?: string | undefined;
   /** Settings of the caller, in the shape of a file; the last word but for the environment. */
@@ -33,6 +41,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The files that were read, in the order in which they lie on each other. */
   readonly files: readonly string[];
+  /** Files beside the application that are somebody else's, by their keys. */
+  readonly foreign: readonly string[];
 }
 
 const TEXTS: ReadonlySet<unknown> = new Set(['text', 'instant', 'list', 'redisUrl', 'postgresUrl']);
@@ -48,34 +58,59 @@ for (const name of FORMAT_NAMES) {
 }
 
 /**
- * Reads the layers (`default.json5`, `$NODE_ENV.json5`, one more file, the caller's, the environment),
- * checks each, and merges them.
+ * Reads the layers (`default.json5`, `$NODE_ENV.json5`, the same two of the application, one more file, the
+ * caller's, the environment), checks each, and merges them.
  *
  * @returns the frozen configuration
  * @throws {RedoubtError} `ERR_CONFIG` naming every mistake at once: file, path, what was found and what is allowed
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
-  const env = withoutEmptyTexts(options.env ?? process.env);
-  const dir = options.dir ?? OWN_DIR;
+  const {
+    audience = 'library',
+    dir = OWN_DIR,
+    appDir = options.dir === undefined ? resolve('config') : undefined,
+  } = options;
+  const env = readableEnv(options.env ?? process.env, audience);
   const extra = options.file ?? (env['REDOUBT_CONFIG'] || undefined);
-  const files = [join(dir, 'default.json5'), join(dir, `${env['NODE_ENV'] || 'development'}.json5`)].filter((file) =>
-    existsSync(file),
-  );
-  if (extra) files.push(extra);
+  const kind = env['NODE_ENV'] || 'development';
 
   const findings: ConfigFinding[] = [];
+  const files = layersIn(dir, kind);
   const layers = files.map((file) => readLayer(file, findings));
+  const foreign: string[] = [];
+  for (const file of appDir === undefined || isSameFolder(appDir, dir) ? [] : layersIn(appDir, kind)) {
+    const layer = readApplicationLayer(file, findings);
+    if (layer) layers.push(layer);
+    (layer ? files : foreign).push(file);
+  }
+  if (extra) {
+    files.push(extra);
+    layers.push(readLayer(extra, findings));
+  }
   if (options.overrides) {
     checkLayer(options.overrides, SCHEMA, 'options', '', findings);
     layers.push(options.overrides as Record<string, unknown>);
   }
-  checkEnvironment(env, findings);
+  checkEnvironment(env, audience, findings);
   if (findings.length > 0) throw configError(findings);
 
-  const merged = convict(convictSchema(SCHEMA) as convict.Schema<Record<string, unknown>>, { env, args: [] });
+  const merged = convict(convictSchema(SCHEMA, env, audience) as convict.Schema<Record<string, unknown>>, {
+    env,
+    args: [],
+  });
   for (const layer of layers) merged.load(layer);
   merged.validate({ allowed: 'strict' });
-  return { config: freezeInCode(merged.getProperties(), SCHEMA) as unknown as Config, files };
+  const config = freezeInCode(merged.getProperties(), SCHEMA) as unknown as Config;
+  return { config: audience === 'server' ? withEmbedded(config) : config, files, foreign };
+}
+
+/** Where the embedded PostgreSQL keeps its data by itself. */
+const EMBEDDED_URL = 'pglite:.redoubt/postgres';
+
+/** Only the server brings a database by itself, and only where nobody takes it for a real one. */
+function withEmbedded(config: Config): Config {
+  if (config.postgres.url !== '' || config.env === 'production') return config;
+  return Object.freeze({ ...config, postgres: Object.freeze({ ...config.postgres, url: EMBEDDED_URL }) });
 }
 
 /** The configuration as a person may see it: secrets and the passwords in URLs masked. */
@@ -108,21 +143,41 @@ function configError(findings: readonly ConfigFinding[]): RedoubtError {
 }
 
 function readLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> {
+  const layer = parseLayer(file, findings);
+  // What editors go by, and no setting.
+  const { $schema: _, ...settings } = layer ?? {};
+  checkLayer(settings, SCHEMA, file, '', findings);
+  return settings;
+}
+
+/** The part of an application's file that is for Redoubt; `undefined` where none is. */
+function readApplicationLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> | undefined {
+  const layer = parseLayer(file, findings);
+  const part = layer && ownPartOf(layer);
+  if (!part) return undefined;
+  const { $schema: _, ...settings } = part;
+  const found = findings.length;
+  checkLayer(settings, SCHEMA, file, part === layer ? '' : `${SECTION}.`, findings);
+  if (part === layer && findings.length > found) {
+    const message = `taken for Redoubt's by its keys; if it is another's, its own settings belong under "${SECTION}"`;
+    findings.push({ file, path: '', message });
+  }
+  return settings;
+}
+
+function parseLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> | undefined {
   let layer: unknown;
   try {
     layer = JSON5.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     findings.push({ file, path: '', message: `cannot be read: ${(error as Error).message.replace(/^JSON5: /, '')}` });
-    return {};
+    return undefined;
   }
   if (typeof layer !== 'object' || layer === null || Array.isArray(layer)) {
     findings.push({ file, path: '', message: 'must hold one object' });
-    return {};
+    return undefined;
   }
-  // What editors go by, and no setting.
-  const { $schema: _, ...settings } = layer as Record<string, unknown>;
-  checkLayer(settings, SCHEMA, file, '', findings);
-  return settings;
+  return layer as Record<string, unknown>;
 }
 
 function checkLayer(layer: object, group: Group, file: string, prefix: string, findings: ConfigFinding[]): void {
@@ -153,15 +208,16 @@ function checkValue(value: unknown, leaf: Leaf, file: string, path: string, find
   findings.push({ file, path, message: `must be ${format.allowed}, found ${found}${hint}` });
 }
 
-function checkEnvironment(env: NodeJS.ProcessEnv, findings: ConfigFinding[]): void {
-  const names = new Map([...walkSchema()].map(([path, leaf]) => [envName(path, leaf), leaf]));
+function checkEnvironment(env: NodeJS.ProcessEnv, audience: Audience, findings: ConfigFinding[]): void {
+  const names = new Map(
+    [...walkSchema()].flatMap(([path, leaf]) => namesOf(path, leaf, audience).map((name) => [name, leaf] as const)),
+  );
   for (const [name, leaf] of names) {
     const value = env[name];
     if (value !== undefined) checkValue(value, leaf, 'environment', name, findings);
   }
-  for (const [name, value = ''] of Object.entries(env)) {
+  for (const name of Object.keys(env)) {
     if (!name.startsWith('REDOUBT_') || name === 'REDOUBT_CONFIG' || names.has(name)) continue;
-    if (isKubernetesLink(name, value)) continue;
     const near = contractName(name) ?? suggest(name, [...names.keys()]);
     findings.push({
       file: 'environment',
@@ -171,7 +227,13 @@ function checkEnvironment(env: NodeJS.ProcessEnv, findings: ConfigFinding[]): vo
   }
 }
 
-/** `PORT` for `REDOUBT_SERVER_PORT`: the contract gives some settings a name of their own. */
+/** The variables of a setting, the one that wins first. */
+function namesOf(path: string, leaf: Leaf, audience: Audience): string[] {
+  const { serverEnv } = leaf;
+  return [envName(path, leaf), ...(serverEnv !== undefined && audience === 'server' ? [serverEnv] : [])];
+}
+
+/** `REDIS_URL` for `REDOUBT_REDIS_URL`: the contract gives some settings a name of their own. */
 function contractName(name: string): string | undefined {
   for (const [path, leaf] of walkSchema()) if (leaf.env && defaultEnvName(path) === name) return leaf.env;
   return undefined;
@@ -184,22 +246,29 @@ function isKubernetesLink(name: string, value: string): boolean {
   );
 }
 
-/** An empty variable is what `NAME=` in an env file gives: unset for a text, and for all else a mistake. */
-function withoutEmptyTexts(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = { ...env };
+/**
+ * The variables that say something to this audience. An empty one is what `NAME=` in an env file gives: unset for a
+ * text, and for all else a mistake.
+ */
+function readableEnv(env: NodeJS.ProcessEnv, audience: Audience): NodeJS.ProcessEnv {
+  // A Service named redoubt-server would otherwise be the port to listen on.
+  const kept = Object.fromEntries(
+    Object.entries(env).filter(([name, value = '']) => !name.startsWith('REDOUBT_') || !isKubernetesLink(name, value)),
+  );
   for (const [path, leaf] of walkSchema()) {
-    const name = envName(path, leaf);
-    if (kept[name] === '' && TEXTS.has(leaf.format)) delete kept[name];
+    for (const name of namesOf(path, leaf, audience))
+      if (kept[name] === '' && TEXTS.has(leaf.format)) delete kept[name];
   }
   return kept;
 }
 
-function convictSchema(group: Group, prefix = ''): Record<string, unknown> {
+function convictSchema(group: Group, env: NodeJS.ProcessEnv, audience: Audience, prefix = ''): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(group).map(([key, node]) => {
-      if (!isLeaf(node)) return [key, convictSchema(node, `${prefix}${key}.`)];
+      if (!isLeaf(node)) return [key, convictSchema(node, env, audience, `${prefix}${key}.`)];
       const format = typeof node.format === 'string' ? `redoubt-${node.format}` : [...node.format];
-      return [key, { ...node, format, env: envName(prefix + key, node) }];
+      const names = namesOf(prefix + key, node, audience);
+      return [key, { ...node, format, env: names.find((name) => env[name] !== undefined) ?? names[0] }];
     }),
   );
 }

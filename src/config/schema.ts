@@ -26,6 +26,8 @@ export interface Leaf {
   readonly default: unknown;
   /** Only where the contract names it; otherwise `REDOUBT_<PATH>`. */
   readonly env?: string;
+  /** A second, short name that only `serve` reads: in a library it is the application's own. */
+  readonly serverEnv?: string;
   /** Masked wherever the configuration is shown. */
   readonly sensitive?: boolean;
 }
@@ -171,7 +173,7 @@ export const SCHEMA = {
       doc: 'Least severity that is logged.',
       format: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
       default: 'info',
-      env: 'LOG_LEVEL',
+      serverEnv: 'LOG_LEVEL',
     },
   },
   server: {
@@ -179,9 +181,14 @@ export const SCHEMA = {
       doc: 'Address that the server listens on; 0.0.0.0 for every interface.',
       format: 'text',
       default: '127.0.0.1',
-      env: 'HOST',
+      serverEnv: 'HOST',
     },
-    port: { doc: 'Port that the server listens on; 0 for any free one.', format: 'port', default: 3000, env: 'PORT' },
+    port: {
+      doc: 'Port that the server listens on; 0 for any free one.',
+      format: 'port',
+      default: 3000,
+      serverEnv: 'PORT',
+    },
     app: {
       doc: "Module with your own routes, relative to the working directory; empty for none. Its default export is called with { app, io, redoubt, config } before the server's own error handler.",
       format: 'text',
@@ -196,7 +203,7 @@ export const SCHEMA = {
       doc: 'Bearer token for /v1; without one /v1 is open outside production and off in production.',
       format: 'text',
       default: '',
-      env: 'API_TOKEN',
+      serverEnv: 'API_TOKEN',
       sensitive: true,
     },
     trustProxy: {
@@ -272,7 +279,7 @@ export const SCHEMA = {
   },
   redis: {
     url: {
-      doc: 'Where Redis is: redis://user:password@host:port/db, or rediss:// for TLS.',
+      doc: 'Where Redis is: redis://user:password@host:port/db, rediss:// for TLS, or none: then nothing is connected, and nothing is missed.',
       format: 'redisUrl',
       default: 'redis://127.0.0.1:6379',
       env: 'REDIS_URL',
@@ -309,7 +316,7 @@ export const SCHEMA = {
   },
   postgres: {
     url: {
-      doc: 'Where PostgreSQL is: postgres://…; pglite:DIR for the embedded one; none for none; empty: embedded in .redoubt/, in production none.',
+      doc: 'Where PostgreSQL is: postgres://…; pglite:DIR for the embedded one; none or empty for none, but redoubt serve outside production takes empty for the embedded one in .redoubt/.',
       format: 'postgresUrl',
       default: '',
       env: 'DATABASE_URL',

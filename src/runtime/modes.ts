@@ -13,6 +13,8 @@ export interface MachineNow {
   readonly definition: MachineDefinition;
   readonly state: string;
   readonly usable: boolean;
+  /** Whether the configuration does without what it follows: then nobody prefers it. */
+  readonly disabled?: boolean;
   /** Whether its clients are connected, so that a state which names its backend can have it. */
   readonly engaged: boolean;
   readonly reason: Reason;
@@ -92,6 +94,7 @@ function computeMode(
   }
   const [ownerId, { definition, state, reason }] = owner;
   const machineOf = (name: string): string | null => backends[name]?.machine ?? null;
+  const isChosen = (name: string): boolean => machines.get(machineOf(name) ?? '')?.disabled !== true;
   const listed = backendsOf(definition, state)[service] ?? [];
   const usable = listed.filter((name) => {
     const machine = machineOf(name);
@@ -106,7 +109,7 @@ function computeMode(
     service,
     backend: kinds[0] ?? 'none',
     usable: Object.freeze(kinds),
-    preferred: backends[preferredOf(definition, service) ?? '']?.kind ?? 'none',
+    preferred: backends[preferredOf(definition, service, isChosen) ?? '']?.kind ?? 'none',
     since,
     // Where a backend of the list is missing, the machine that took it away says why.
     reason: missing === undefined ? reason : missing.reason,
@@ -118,11 +121,15 @@ function namesService(node: StateDefinition, service: ServiceName): boolean {
   return Object.values(node.states ?? {}).some((child) => namesService(child, service));
 }
 
-/** The first backend that the machine's usable states name. */
-function preferredOf(definition: MachineDefinition, service: ServiceName): string | undefined {
+/** The first backend that the machine's usable states name, of those that are configured. */
+function preferredOf(
+  definition: MachineDefinition,
+  service: ServiceName,
+  isChosen: (name: string) => boolean,
+): string | undefined {
   const inherited = definition.meta?.backends?.[service];
-  const found = preferredIn(definition, service, inherited);
-  return found?.[0] ?? inherited?.[0];
+  const found = preferredIn(definition, service, inherited) ?? inherited;
+  return found?.find(isChosen);
 }
 
 function preferredIn(

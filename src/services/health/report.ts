@@ -37,8 +37,8 @@ export function buildReport(options: HealthOptions): HealthReport {
 /**
  * - `fail`: this instance should get no more requests: it is stopping, or a service has no backend at all.
  *   `reject` is a backend: a typed error at once is an answer that callers can work with.
- * - `warn`: everything is answered, but something is less than it should be; no PostgreSQL at all is that too.
- * - `pass`: every machine is up and every service is on its preferred backend.
+ * - `warn`: everything is answered, but something is less than it should be.
+ * - `pass`: every machine is up and every service is on its preferred backend. What was not configured is not missed.
  */
 export function statusOf(
   machines: readonly Machine[],
@@ -47,7 +47,7 @@ export function statusOf(
 ): HealthReport['status'] {
   if (draining || services.some(({ backend }) => backend === 'none')) return 'fail';
   const well =
-    machines.every(({ status }) => status === 'up') &&
+    machines.every((machine) => machine.status === 'up' || isDisabled(machine)) &&
     services.every(({ backend, preferred }) => backend === preferred);
   return well ? 'pass' : 'warn';
 }

@@ -37,8 +37,14 @@ const BACKEND_WORDS: Readonly<Record<BackendKind | 'none', string>> = {
 /** The report in one sentence: what is wrong, for how long, and what serves instead. */
 export function summarise({ status, machines, services, draining, nowMs }: Facts): string {
   if (status === 'pass') {
-    const names = machines.map(({ id }) => nameOf(id));
-    return `${list(names)} ${names.length === 1 ? 'is' : 'are'} in use; every service is on its preferred backend.`;
+    const used = machines.filter((machine) => !isDisabled(machine)).map(({ id }) => nameOf(id));
+    const unused = machines.filter((machine) => isDisabled(machine)).map(({ id }) => `no ${nameOf(id)}`);
+    const facts = [
+      ...(used.length > 0 ? [`${list(used)} ${used.length === 1 ? 'is' : 'are'} in use`] : []),
+      ...(unused.length > 0 ? [`${list(unused)} is configured`] : []),
+      'every service is on its preferred backend',
+    ];
+    return `${capitalise(facts.join('; '))}.`;
   }
   const troubles = [
     ...(draining ? ['this instance is stopping'] : []),
@@ -46,7 +52,7 @@ export function summarise({ status, machines, services, draining, nowMs }: Facts
   ];
   const where = Object.entries(services).map(([name, { backend }]) => `${name} ${BACKEND_WORDS[backend]}`);
   const what = list(troubles.length > 0 ? troubles : ['not every service is on its preferred backend']);
-  return `${what.charAt(0).toUpperCase()}${what.slice(1)}: ${where.join(', ')}.`;
+  return `${capitalise(what)}: ${where.join(', ')}.`;
 }
 
 /** A length as people say it: `12s`, `5m`, `3h`, `2d`. */
@@ -65,6 +71,10 @@ function troubleOf(machine: Machine, nowMs: number): string {
   const leaf = machine.state.split('.').at(-1) ?? machine.state;
   const flapping = machine.flapping ? ' (flapping)' : '';
   return `${name} has been ${STATES[leaf] ?? `in state ${machine.state}`}${flapping} for ${roughLength(nowMs - machine.since)}`;
+}
+
+function capitalise(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function nameOf(id: string): string {

@@ -62,6 +62,8 @@ export function noticeOf({ mode, truth, journal, refused, blind, blindPeers }: N
     const gone = truth === 'redis' ? 'Redis is out of use' : 'Redis and PostgreSQL are out of use';
     return `${gone}: sessions live sealed in this process; ${unshared} changed ones are lost if it ends, and a cookie it does not know gets 503.`;
   }
+  // All that was ever meant to be: nothing waits, and nothing else is to be said.
+  if (mode.preferred === 'memory') return undefined;
   if (refused > 0 && size > 0) {
     return `The journal was full ${refused} times: some changes are in Redis alone and are lost if Redis loses them.`;
   }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import { parseDatabaseUrl } from '../../../src/backends/database-url.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import { type Audience, loadConfig } from '../../../src/config/load.ts';
 
-const parse = (url: string, env = 'development') =>
-  parseDatabaseUrl(loadConfig({ env: { NODE_ENV: env, DATABASE_URL: url } }).config, '/srv/app');
+const parse = (url: string, env = 'development', audience: Audience = 'library') =>
+  parseDatabaseUrl(loadConfig({ audience, env: { NODE_ENV: env, DATABASE_URL: url } }).config, '/srv/app');
 
 describe('DATABASE_URL', () => {
   it.each(['postgres://user:word@host:5432/db', 'postgresql://host/db?sslmode=verify-full'])(
@@ -19,12 +19,16 @@ describe('DATABASE_URL', () => {
     expect(parse('pglite:/var/lib/pg', 'production')).toEqual({ kind: 'embedded', dir: '/var/lib/pg' });
   });
 
-  it('unset is embedded in .redoubt/, and in production none, with a reason to warn with', () => {
-    expect(parse('')).toEqual({ kind: 'embedded', dir: '/srv/app/.redoubt/postgres' });
-    expect(parse('', 'production')).toEqual({
-      kind: 'none',
-      reason: expect.stringContaining('DATABASE_URL is not set'),
-    });
+  it('unset is embedded in .redoubt/ for the server', () => {
+    expect(parse('', 'development', 'server')).toEqual({ kind: 'embedded', dir: '/srv/app/.redoubt/postgres' });
+  });
+
+  it.each([
+    ['production', 'server'],
+    ['production', 'library'],
+    ['development', 'library'],
+  ] as const)('unset in %s is none for a %s, with a reason to tell', (env, audience) => {
+    expect(parse('', env, audience)).toEqual({ kind: 'none', reason: 'DATABASE_URL is not set' });
   });
 
   it('none is none, without a warning', () => {

@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -20,7 +20,7 @@ function write(name: string, text: string): string {
 }
 
 function load(options: LoadOptions = {}): LoadedConfig {
-  return loadConfig({ dir, env: {}, ...options });
+  return loadConfig({ audience: 'server', dir, env: {}, ...options });
 }
 
 /** The lines of the report, without its first. */
@@ -137,8 +137,94 @@ describe('the environment', () => {
       REDOUBT_PORT: 'tcp://10.0.0.1:80',
       REDOUBT_PORT_80_TCP: 'tcp://10.0.0.1:80',
       REDOUBT_PORT_80_TCP_ADDR: '10.0.0.1',
+      // Of a Service named redoubt-server: a setting has the same name.
+      REDOUBT_SERVER_PORT: 'tcp://10.0.0.2:80',
     };
     expect(mistakesOf({ env })).toEqual([]);
+    expect(load({ env }).config.server.port).toBe(3000);
+  });
+});
+
+describe('a library', () => {
+  const theirs = { PORT: 'x', HOST: 'example', LOG_LEVEL: 'chatty', API_TOKEN: 'theirs' };
+
+  it("leaves the application's own variables alone", () => {
+    const { config } = load({ audience: 'library', env: theirs });
+    expect(config.server).toMatchObject({ port: 3000, host: '127.0.0.1', apiToken: '' });
+    expect(config.log.level).toBe('info');
+  });
+
+  it('has the long names of the same settings, and so has the server, where they win', () => {
+    const env = { REDOUBT_SERVER_PORT: '81', REDOUBT_LOG_LEVEL: 'warn', REDOUBT_SERVER_API_TOKEN: 'ours', PORT: '82' };
+    for (const audience of ['library', 'server'] as const) {
+      const { config } = load({ audience, env });
+      expect(config).toMatchObject({ server: { port: 81, apiToken: 'ours' }, log: { level: 'warn' } });
+    }
+  });
+
+  it('has no PostgreSQL by itself; the server has the embedded one outside production', () => {
+    expect(load({ audience: 'library' }).config.postgres.url).toBe('');
+    expect(load().config.postgres.url).toBe('pglite:.redoubt/postgres');
+    expect(load({ env: { NODE_ENV: 'production' } }).config.postgres.url).toBe('');
+    expect(load({ env: { DATABASE_URL: 'none' } }).config.postgres.url).toBe('none');
+  });
+
+  it('may do without Redis, by name; a further Redis may not', () => {
+    expect(load({ env: { REDIS_URL: 'none' } }).config.redis.url).toBe('none');
+    expect(mistakesOf({ overrides: { runtime: { redis: { socketsRedis: 'none' } } } })).toHaveLength(1);
+  });
+});
+
+describe('the files beside an application', () => {
+  let appDir: string;
+  beforeEach(() => {
+    appDir = join(dir, 'app');
+    mkdirSync(appDir);
+  });
+
+  it('lie on those of Redoubt and under the named one, default and NODE_ENV', () => {
+    write('staging.json5', "{ cache: { maxEntries: 1, ttl: '1s', sweepEvery: '1s', journalMax: 1 } }");
+    const base = write('app/default.json5', "{ cache: { maxEntries: 2, ttl: '2s', sweepEvery: '2s' } }");
+    const staging = write('app/staging.json5', "{ cache: { ttl: '3s', sweepEvery: '3s' } }");
+    const file = write('mine.json5', "{ cache: { sweepEvery: '4s' } }");
+    const { config, files, foreign } = load({ appDir, file, env: { NODE_ENV: 'staging' } });
+    expect(config.cache).toMatchObject({ journalMax: 1, maxEntries: 2, ttlMs: 3_000, sweepEveryMs: 4_000 });
+    expect(files).toEqual([join(dir, 'staging.json5'), base, staging, file]);
+    expect(foreign).toEqual([]);
+  });
+
+  it('give the section redoubt of a file that others read too, and nothing else of it', () => {
+    const file = write(
+      'app/default.json5',
+      "{ db: { host: 'x' }, cache: 'theirs', redoubt: { cache: { maxEntries: 7 } } }",
+    );
+    expect(load({ appDir })).toMatchObject({ config: { cache: { maxEntries: 7 } }, files: [file], foreign: [] });
+  });
+
+  it("are left alone where a key says that they are somebody else's", () => {
+    const file = write('app/default.json5', "{ server: { port: 'ours' }, db: { host: 'x' } }");
+    expect(load({ appDir })).toMatchObject({ config: { server: { port: 3000 } }, files: [], foreign: [file] });
+  });
+
+  it('report a mistake with its place, and how a file of others is told apart', () => {
+    const file = write('app/default.json5', '{ redoubt: { cahce: {} } }');
+    const other = write('app/development.json5', '{ server: { prot: 80 } }');
+    expect(mistakesOf({ appDir })).toEqual([
+      `${file}: redoubt.cahce: unknown key (did you mean "redoubt.cache"?)`,
+      `${other}: server.prot: unknown key (did you mean "server.port"?)`,
+      `${other}: taken for Redoubt's by its keys; if it is another's, its own settings belong under "redoubt"`,
+    ]);
+  });
+
+  it("are read once where the application's folder is Redoubt's own", () => {
+    const file = write('default.json5', '{ cache: { maxEntries: 3 } }');
+    symlinkSync(dir, join(dir, 'link'));
+    expect(load({ appDir: join(dir, 'link') }).files).toEqual([file]);
+  });
+
+  it('are found in the working directory', () => {
+    const { files } = loadConfig({ env: { NODE_ENV: 'test' } });
+    expect(files.map((file) => basename(file))).toEqual(['default.json5', 'test.json5']);
   });
 });
 

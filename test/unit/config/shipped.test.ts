@@ -34,7 +34,7 @@ describe('config/default.json5', () => {
   it('shows every secret commented out, with its variable', () => {
     const secrets = [...walkSchema()].filter(([, leaf]) => leaf.sensitive);
     for (const [path, leaf] of secrets) {
-      expect(text).toContain(`(${envName(path, leaf)})`);
+      expect(text).toContain(leaf.serverEnv ? `(serve: ${leaf.serverEnv})` : `(${envName(path, leaf)})`);
       expect(text).toMatch(new RegExp(`// ${path.split('.').at(-1)}: `));
     }
   });

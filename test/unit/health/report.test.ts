@@ -61,11 +61,20 @@ describe('health status', () => {
     expect(report.summary).toMatch(/^Redis has been unreachable .* and PostgreSQL has been unreachable/);
   });
 
-  it('warns where no PostgreSQL is configured', () => {
+  it('does not miss what was not configured, and says what that is', () => {
     const machines = fakeMachines(fakeMachine('redis', 'available'), fakeMachine('postgres', 'disabled'));
     const report = buildReport(options({ machines }));
-    expect(report.status).toBe('warn');
-    expect(report.summary).toMatch(/^No PostgreSQL is configured/);
+    expect(report.status).toBe('pass');
+    expect(report.summary).toBe(
+      'Redis is in use; no PostgreSQL is configured; every service is on its preferred backend.',
+    );
+  });
+
+  it('passes with neither Redis nor PostgreSQL', () => {
+    const machines = fakeMachines(fakeMachine('redis', 'disabled'), fakeMachine('postgres', 'disabled'));
+    const report = buildReport(options({ machines }));
+    expect(report.status).toBe('pass');
+    expect(report.summary).toBe('No Redis and no PostgreSQL is configured; every service is on its preferred backend.');
   });
 
   it('warns while a machine is up but a service is not on its preferred backend', () => {
