@@ -8,6 +8,7 @@ import type { Health } from './services/health/types.ts';
 import type { Jobs } from './services/jobs/types.ts';
 import type { Sessions } from './services/sessions/types.ts';
 import type { Sockets } from './services/sockets/types.ts';
+import type { ShutdownTarget } from './shutdown.ts';
 
 export interface RedoubtOptions {
   /** A config file on top of the shipped ones, or settings in the shape of one. */
@@ -51,6 +52,18 @@ export interface Redoubt extends AsyncDisposable {
    * nothing and is logged and shown by health. Machines stay in their state where it still exists.
    */
   reload(): ReloadResult;
+  /**
+   * Ends the application's servers and then Redoubt, in the order in which nobody loses anything: readiness answers 503,
+   * no new connection is accepted and idle ones are closed, requests under way are answered and their sessions saved,
+   * sockets are closed, and at last `close()`. What takes longer than `server.shutdownTimeout` is cut. Later calls join
+   * the first.
+   *
+   *     process.once('SIGTERM', () => redoubt.shutdown(server));
+   *
+   * @param servers - a server of Node's or Socket.IO's, or several
+   * @returns whether everything was done in time; never rejects
+   */
+  shutdown(servers: ShutdownTarget | readonly ShutdownTarget[]): Promise<boolean>;
   /** Flushes and lets go of everything, within `server.shutdownTimeout`; later calls join the first. */
   close(): Promise<void>;
 }

@@ -35,3 +35,4 @@ export type {
 } from './services/jobs/types.ts';
 export type { Sessions, SessionMiddlewareOptions } from './services/sessions/types.ts';
 export type { Sockets } from './services/sockets/types.ts';
+export type { ShutdownTarget } from './shutdown.ts';

@@ -23,6 +23,7 @@ import { createHealth } from './services/health/health.ts';
 import { createJobs } from './services/jobs/jobs.ts';
 import { createSessions } from './services/sessions/sessions.ts';
 import { createSockets } from './services/sockets/sockets.ts';
+import { type ShutdownTarget, shutDown } from './shutdown.ts';
 import { Steering } from './steering.ts';
 
 /** A Redoubt whose machines have been started, whatever they have found so far. */
@@ -112,6 +113,7 @@ class Composition implements ComposedRedoubt {
   #revision: Revision;
   #draining = false;
   #closing: Promise<void> | undefined;
+  #shutdown: Promise<boolean> | undefined;
 
   constructor(source: Source, config: Config, extensions: Extensions, log: Logger, clock: Clock) {
     this.config = config;
@@ -198,6 +200,18 @@ class Composition implements ComposedRedoubt {
       this.#log.error({ revision: id, source, err: error }, `The reload was refused, revision ${id} goes on`);
       return { applied: false, revision: id, message };
     }
+  }
+
+  shutdown(servers: ShutdownTarget | readonly ShutdownTarget[]): Promise<boolean> {
+    this.#shutdown ??= shutDown({
+      redoubt: this,
+      servers: [servers].flat(),
+      config: this.config,
+      log: this.#log,
+      clock: this.#clock,
+      random: Math.random,
+    });
+    return this.#shutdown;
   }
 
   close(): Promise<void> {

@@ -5,3 +5,4 @@
  */
 export { type ErrorCode, RedoubtError, isRedoubtError } from './core/errors.ts';
 export type { Sockets } from './services/sockets/types.ts';
+export { RECONNECT_EVENT } from './shutdown.ts';

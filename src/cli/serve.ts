@@ -12,8 +12,8 @@ import { type ComposedRedoubt, composeRedoubt } from '../redoubt.ts';
 import type { ServerApp } from '../server/app.ts';
 import type { InspectorBridge } from '../server/inspect/bridge.ts';
 import { listen } from '../server/listen.ts';
-import { shutDown } from '../server/shutdown.ts';
 import { waitForStop } from '../server/stop.ts';
+import { shutDown } from '../shutdown.ts';
 import { type Command, type Context, EXIT, type Invocation } from './command.ts';
 
 /** `redoubt serve`. */
@@ -71,7 +71,9 @@ async function runServe({ values }: Invocation, context: Context): Promise<numbe
   const cause = await stop.requested;
   process.off('SIGHUP', reload);
   const ended = await shutDown({
-    ...server,
+    servers: [server.http, server.io],
+    requests: server.requests,
+    extras: server.extras,
     redoubt,
     config,
     log,

@@ -218,7 +218,7 @@ export const SCHEMA = {
       default: '30s',
     },
     shutdownTimeout: {
-      doc: 'Longest time from a stop signal to the exit; what is not flushed by then is given up, and said so.',
+      doc: 'Longest time that a shutdown takes, from the stop signal or redoubt.shutdown(server); what is not flushed by then is given up, and said so.',
       format: 'duration',
       default: '10s',
     },

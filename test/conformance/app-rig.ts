@@ -3,7 +3,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/observe/log.ts';
 import { createServerApp } from '../../src/server/app.ts';
 import { listen } from '../../src/server/listen.ts';
-import { shutDown } from '../../src/server/shutdown.ts';
+import { shutDown } from '../../src/shutdown.ts';
 import { startRedis } from '../support/redis.ts';
 import { sharedDatabase } from '../support/postgres.ts';
 
@@ -51,7 +51,15 @@ export async function startApp(config: object): Promise<AppRig> {
     throw error;
   });
   const url = await listen(server.http, '127.0.0.1', 0);
-  const parts = { ...server, redoubt, config: redoubt.config, log: logger, clock: systemClock, random: Math.random };
+  const parts = {
+    ...server,
+    servers: [server.http, server.io],
+    redoubt,
+    config: redoubt.config,
+    log: logger,
+    clock: systemClock,
+    random: Math.random,
+  };
   let stopped: Promise<boolean> | undefined;
   const stop = (): Promise<boolean> => (stopped ??= shutDown(parts));
   const request = (path: string, init: RequestInit = {}): Promise<Response> =>

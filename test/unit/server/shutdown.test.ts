@@ -1,10 +1,7 @@
-import type { Server as HttpServer } from 'node:http';
-
-import type { Server } from 'socket.io';
 import { describe, expect, it, vi } from 'vitest';
 
 import { type Logger, silentLogger } from '../../../src/observe/log.ts';
-import { shutDown } from '../../../src/server/shutdown.ts';
+import { shutDown } from '../../../src/shutdown.ts';
 import { waitForStop } from '../../../src/server/stop.ts';
 import { SimulatedClock } from '../../support/clock.ts';
 import { testConfig } from '../../support/service-rig.ts';
@@ -43,9 +40,8 @@ function rig(facts: { httpHangs?: boolean; closeHangs?: boolean; drainDelay?: st
         return facts.closeHangs ? NEVER : Promise.resolve();
       },
     },
-    http: http as unknown as HttpServer,
-    io: io as unknown as Server,
-    requests: { track: () => undefined, drain: () => void steps.push('end streams') },
+    servers: [http, io],
+    requests: { drain: () => void steps.push('end streams') },
     extras: [{ close: () => void steps.push('close extras') }],
     config: testConfig({ server: { shutdownTimeout: '10s', drainDelay: facts.drainDelay ?? '0ms' } }),
     log: { ...silentLogger, error },
