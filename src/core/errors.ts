@@ -106,8 +106,8 @@ export const ERRORS = {
     status: 400,
   },
   ERR_CACHE_VALUE: {
-    message: 'The cache value cannot be stored',
-    hint: 'A value is what JSON can carry, or a Buffer, within cache.maxValueBytes.',
+    message: 'The cache value or an option of it cannot be used',
+    hint: 'A value is what JSON gives back as it was, or a Buffer, within cache.maxValueBytes; details.path says where it is not, details.option which option is meant.',
     retryable: false,
     status: 413,
   },

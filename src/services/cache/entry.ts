@@ -2,6 +2,7 @@
 import * as zlib from 'node:zlib';
 
 import { RedoubtError } from '../../core/errors.ts';
+import { assertStorable } from './storable.ts';
 
 /** A value in its serialised form, as its giver cannot change it any more. */
 export type Payload =
@@ -57,10 +58,11 @@ const NO_TAGS: readonly string[] = [];
  * serializer.
  *
  * @param maxBytes - `cache.maxValueBytes`
- * @throws {RedoubtError} `ERR_CACHE_VALUE` for what JSON cannot carry or for too many bytes
+ * @throws {RedoubtError} `ERR_CACHE_VALUE` for what JSON would change or for too many bytes
  */
 export function encodeValue(value: unknown, maxBytes: number, serializer?: Serializer): Payload {
-  const payload = payloadOf(value, serializer);
+  if (!serializer && typeof value !== 'string' && !(value instanceof Uint8Array)) assertStorable(value, maxBytes);
+  const payload = serialise(value, serializer);
   if (payload.bytes > maxBytes) {
     throw new RedoubtError('ERR_CACHE_VALUE', {
       message: `it takes ${payload.bytes} bytes, at most ${maxBytes} are allowed`,
@@ -69,6 +71,21 @@ export function encodeValue(value: unknown, maxBytes: number, serializer?: Seria
     });
   }
   return payload;
+}
+
+/** As `encodeValue`, for what has been a value before. */
+export function serialise(value: unknown, serializer: Serializer | undefined): Payload {
+  if (serializer) {
+    const made = serializer.serialize(value);
+    const data = typeof made === 'string' ? Buffer.from(made) : copyOf(made);
+    return { kind: 'custom', data, bytes: data.length };
+  }
+  if (value instanceof Uint8Array) {
+    const data = copyOf(value);
+    return { kind: 'buffer', data, bytes: data.length };
+  }
+  // UTF-8 has no form for half of a surrogate pair, JSON has.
+  return typeof value === 'string' && value.isWellFormed() ? textPayload(value) : jsonPayload(value);
 }
 
 /** A fresh copy of the value: what its receiver does to it changes nothing here. */
@@ -148,20 +165,6 @@ function decodePayload(kind: Payload['kind'], packed: boolean, bytes: Buffer, at
   return { kind, data, bytes: length };
 }
 
-function payloadOf(value: unknown, serializer: Serializer | undefined): Payload {
-  if (serializer) {
-    const made = serializer.serialize(value);
-    const data = typeof made === 'string' ? Buffer.from(made) : copyOf(made);
-    return { kind: 'custom', data, bytes: data.length };
-  }
-  if (value instanceof Uint8Array) {
-    const data = copyOf(value);
-    return { kind: 'buffer', data, bytes: data.length };
-  }
-  // UTF-8 has no form for half of a surrogate pair, JSON has.
-  return typeof value === 'string' && value.isWellFormed() ? textPayload(value) : jsonPayload(value);
-}
-
 /** A copy of its own: a piece of a text would keep the whole of it in memory. */
 function textPayload(value: string): Payload {
   const bytes = Buffer.from(value);
@@ -175,19 +178,7 @@ function copyOf(bytes: Uint8Array): Buffer {
 }
 
 function jsonPayload(value: unknown): Payload {
-  let data: string | undefined;
-  try {
-    data = JSON.stringify(value);
-  } catch (error) {
-    throw new RedoubtError(
-      'ERR_CACHE_VALUE',
-      { message: 'JSON cannot carry it', found: typeof value },
-      { cause: error },
-    );
-  }
-  if (data === undefined) {
-    throw new RedoubtError('ERR_CACHE_VALUE', { message: `JSON has no ${typeof value}`, found: typeof value });
-  }
+  const data = JSON.stringify(value);
   return { kind: 'json', data, bytes: Buffer.byteLength(data) };
 }
 

@@ -70,11 +70,15 @@ export interface LoadOptions {
   readonly lockMs: number;
 }
 
+/** Reasons that are remembered as told. */
+const MAX_TOLD = 100;
+
 /** Loads a key once for all who want it at the time; a write to the key meanwhile parts the two. */
 export class Loader {
   readonly #options: LoaderOptions;
   readonly #flights = new SingleFlight<Loaded>();
   readonly #wanted = new InFlight();
+  readonly #told = new Set<string>();
   #loads = 0;
   #failures = 0;
   #stale = 0;
@@ -195,9 +199,17 @@ export class Loader {
     try {
       return this.#options.encode(value);
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'A loaded value was not cached');
+      this.#tell(error);
       return undefined;
     }
+  }
+
+  /** Once for each reason: every load of such a value meets it again. */
+  #tell(error: unknown): void {
+    const reason = String(error);
+    if (this.#told.has(reason)) return;
+    if (this.#told.size < MAX_TOLD) this.#told.add(reason);
+    this.#options.log.warn({ err: error }, 'A loaded value is not cached: each getOrSet() loads it again');
   }
 }
 

@@ -4,7 +4,7 @@ import type { Place } from './coherence.ts';
 import { CoarseClock } from './coarse-clock.ts';
 import type { Core } from './core.ts';
 import type { Counts } from './counts.ts';
-import { type Payload, type Serializer, encodeValue } from './entry.ts';
+import { type Payload, type Serializer, encodeValue, serialise } from './entry.ts';
 import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
 import type { LoadLock } from './load-lock.ts';
@@ -282,7 +282,7 @@ export class Space implements CacheSpace {
   }
 
   #serialised(entry: MemoryEntry): Payload {
-    return entry.payload ?? encodeValue(entry.value, Number.POSITIVE_INFINITY, this.#serializer);
+    return entry.payload ?? serialise(entry.value, this.#serializer);
   }
 
   #count(found: Found): Found {
