@@ -1,14 +1,26 @@
 import { RedoubtError } from '../../core/errors.ts';
-import { assertKey, assertTags, graceMsOf, lifetimeMs } from './check.ts';
+import { assertKey, assertTags } from './check.ts';
 import type { Place } from './coherence.ts';
 import { CoarseClock } from './coarse-clock.ts';
 import type { Core } from './core.ts';
 import type { Counts } from './counts.ts';
-import { type Payload, type Serializer, encodeValue, serialise } from './entry.ts';
+import { type Payload, encodeValue, serialise } from './entry.ts';
 import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
 import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
+import {
+  LOAD_OPTIONS,
+  type NamespaceSettings,
+  SET_OPTIONS,
+  assertOptions,
+  lengthMsOf,
+  lifetimeMs,
+  namespaceSettings,
+  refusedOption,
+  shareOf,
+  timeoutMsOf,
+} from './options.ts';
 import { type Found, Reader } from './reader.ts';
 import type { Standing } from './standing.ts';
 import { TAG_LIFE_MS, type Tags } from './tags.ts';
@@ -16,6 +28,7 @@ import type { CacheEntry, CacheSetOptions, CacheSpace, GetOrSetOptions, Lookup, 
 import type { Writer } from './writer.ts';
 
 const NO_TAGS: readonly string[] = [];
+const NO_OPTIONS = {};
 
 /** What the namespaces share beside the core. */
 export interface Common {
@@ -40,18 +53,19 @@ export class Space implements CacheSpace {
   readonly #clock: CoarseClock;
   readonly #tags: Tags;
   readonly #random: () => number;
-  readonly #options: NamespaceOptions;
+  readonly #settings: NamespaceSettings;
   /** On every value of this namespace, beside its own. */
   readonly #commonTags: readonly string[];
   /** Before each key of this namespace in Redis, in the journal and in what is told to others. */
   readonly #prefix: string;
-  readonly #ttlMs: number;
-  readonly #graceMs: number;
-  readonly #serializer: Serializer | undefined;
 
-  /** @param name - empty for the cache itself */
+  /**
+   * @param name - empty for the cache itself
+   * @throws {RedoubtError} `ERR_CACHE_VALUE` for an option that is unknown or cannot be used
+   */
   constructor({ core, writer, tags, gate, lock, random }: Common, name: string, options: NamespaceOptions) {
     const { config, clock, log } = core;
+    const settings = namespaceSettings(options, config);
     this.#core = core;
     this.#writer = writer;
     this.#standing = core.standing;
@@ -59,26 +73,23 @@ export class Space implements CacheSpace {
     this.#clock = new CoarseClock(clock);
     this.#tags = tags;
     this.#random = random;
-    this.#options = options;
+    this.#settings = settings;
     this.#prefix = name === '' ? '' : `\u0000n\u0000${name}\u0000`;
     this.#commonTags = name === '' ? NO_TAGS : [tagOf(name)];
-    this.#ttlMs = options.ttlMs ?? config.ttlMs;
-    this.#graceMs = options.graceMs ?? config.graceMs;
-    this.#serializer = options.serializer;
     this.memory = new MemoryTier({
       clock,
-      maxEntries: options.maxEntries ?? config.maxEntries,
-      maxBytes: options.maxBytes ?? config.maxBytes,
+      maxEntries: settings.maxEntries,
+      maxBytes: settings.maxBytes,
       sweepEveryMs: config.sweepEveryMs,
       values: config.values,
-      serializer: options.serializer,
+      serializer: settings.serializer,
     });
     this.#reader = new Reader({
       core,
       tags,
       memory: this.memory,
-      graceMs: this.#graceMs,
-      maxStaleMs: options.maxStaleMs ?? config.maxStaleMs,
+      graceMs: settings.graceMs,
+      maxStaleMs: settings.maxStaleMs,
       fleetKeyOf: (key) => this.fleetKeyOf(key),
       place: (key) => this.place(key),
     });
@@ -91,7 +102,7 @@ export class Space implements CacheSpace {
       lock,
       fleetKeyOf: (key) => this.fleetKeyOf(key),
       find: (key) => this.#reader.findAnew(key),
-      encode: (value) => encodeValue(value, config.maxValueBytes, options.serializer),
+      encode: (value) => encodeValue(value, config.maxValueBytes, settings.serializer),
       store: (key, payload, version, load) => this.#store(key, payload, version, false, load),
     });
   }
@@ -132,10 +143,11 @@ export class Space implements CacheSpace {
     return status === 'hit' || status === 'stale';
   }
 
-  async set(key: string, value: unknown, options: CacheSetOptions = {}): Promise<void> {
+  async set(key: string, value: unknown, options: CacheSetOptions = NO_OPTIONS): Promise<void> {
     this.#assertUsable(key);
-    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
-    const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#serializer);
+    if (options !== NO_OPTIONS) assertOptions(options, SET_OPTIONS);
+    const ttlMs = lifetimeMs(options.ttlMs, this.#settings.ttlMs);
+    const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#settings.serializer);
     this.loader.drop(key);
     const tags = this.#tagsOf(options.tags, ttlMs);
     // What knows of the last deletion of its tags is newer than that.
@@ -162,13 +174,14 @@ export class Space implements CacheSpace {
     return (existed ?? false) ? true : wasHere && (existed === undefined || wasNoted);
   }
 
-  async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = {}): Promise<T> {
+  async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = NO_OPTIONS): Promise<T> {
     this.#assertUsable(key);
+    if (typeof load !== 'function') throw refusedOption('load', 'a function that gives the value', load);
     const settings = this.#loadOptions(options);
+    const eager = shareOf('eager', options.eager, undefined);
     const swrMs = options.staleWhileRevalidateMs ?? 0;
     const found = this.#count(await this.#reader.find(key, Math.max(settings.graceMs, swrMs)));
     if (found.status === 'hit') {
-      const { eager } = options;
       if (eager !== undefined && this.#isDue(key, eager)) this.loader.refresh(key, load, settings);
       return this.memory.read(found.entry) as T;
     }
@@ -188,6 +201,10 @@ export class Space implements CacheSpace {
   }
 
   async setMany(entries: Iterable<CacheEntry>, options?: CacheSetOptions): Promise<void> {
+    if (typeof entries?.[Symbol.iterator] !== 'function') {
+      throw refusedOption('entries', 'a Map or an array of [key, value]', entries);
+    }
+    if (options !== undefined) assertOptions(options, SET_OPTIONS);
     const set = ([key, value]: CacheEntry): Promise<void> => this.set(key, value, options);
     await Promise.all(this.#core.writes.together(() => Array.from(entries, set)));
   }
@@ -245,27 +262,27 @@ export class Space implements CacheSpace {
   }
 
   #loadOptions(options: GetOrSetOptions): LoadOptions {
-    const { config } = this.#core;
-    const never = Number.POSITIVE_INFINITY;
-    const ttlMs = lifetimeMs(options.ttlMs, this.#ttlMs);
-    const swrMs = graceMsOf(options.staleWhileRevalidateMs, 0);
-    const jitter = options.jitter ?? this.#options.jitter ?? config.jitter;
+    if (options !== NO_OPTIONS) assertOptions(options, LOAD_OPTIONS);
+    const { lockMs } = this.#core.config;
+    const ttlMs = lifetimeMs(options.ttlMs, this.#settings.ttlMs);
+    const swrMs = lengthMsOf('staleWhileRevalidateMs', options.staleWhileRevalidateMs, 0);
+    const jitter = shareOf('jitter', options.jitter, this.#settings.jitter);
     return {
       ttlMs: Math.max(1, Math.ceil(ttlMs * (1 - jitter * this.#random()))),
-      graceMs: Math.max(swrMs, graceMsOf(options.graceMs, this.#graceMs)),
+      graceMs: Math.max(swrMs, lengthMsOf('graceMs', options.graceMs, this.#settings.graceMs)),
       offline: false,
       tags: this.#tagsOf(options.tags, ttlMs),
-      softTimeoutMs: options.softTimeoutMs ?? never,
-      hardTimeoutMs: options.hardTimeoutMs ?? never,
-      negativeTtlMs: options.negativeTtlMs ?? this.#options.negativeTtlMs ?? 0,
-      lockMs: options.lockMs ?? config.lockMs,
+      softTimeoutMs: timeoutMsOf('softTimeoutMs', options.softTimeoutMs),
+      hardTimeoutMs: timeoutMsOf('hardTimeoutMs', options.hardTimeoutMs),
+      negativeTtlMs: lengthMsOf('negativeTtlMs', options.negativeTtlMs, this.#settings.negativeTtlMs),
+      lockMs: lengthMsOf('lockMs', options.lockMs, lockMs),
     };
   }
 
   #tagsOf(tags: readonly string[] | undefined, ttlMs: number): readonly string[] {
-    if (tags === undefined || tags.length === 0) return this.#commonTags;
+    if (tags === undefined) return this.#commonTags;
     assertTags(tags, this.#core.config.maxKeyBytes, ttlMs, TAG_LIFE_MS);
-    return [...tags, ...this.#commonTags];
+    return tags.length === 0 ? this.#commonTags : [...tags, ...this.#commonTags];
   }
 
   async #learn(tags: readonly string[]): Promise<void> {
@@ -282,7 +299,7 @@ export class Space implements CacheSpace {
   }
 
   #serialised(entry: MemoryEntry): Payload {
-    return entry.payload ?? serialise(entry.value, this.#serializer);
+    return entry.payload ?? serialise(entry.value, this.#settings.serializer);
   }
 
   #count(found: Found): Found {
