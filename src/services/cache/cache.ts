@@ -44,7 +44,7 @@ import { Core } from './core.ts';
 import { LoadLock } from './load-lock.ts';
 import { LoadGate } from './loader.ts';
 import type { MemoryTier } from './memory-tier.ts';
-import { type Common, Space } from './space.ts';
+import { type Common, SPACE, Space } from './space.ts';
 import { Tags } from './tags.ts';
 import type {
   Cache,
@@ -108,6 +108,10 @@ class CacheService implements Cache, Service {
     this.#tags = new Tags(core, writer, () => this.#allSpaces().map(({ memory }) => memory));
     this.#common = { core, writer, tags: this.#tags, gate: new LoadGate(maxLoads), lock, random };
     this.#main = new Space(this.#common, '', {});
+  }
+
+  get [SPACE](): Space {
+    return this.#main;
   }
 
   get<T = unknown>(key: string): Promise<T | undefined> {

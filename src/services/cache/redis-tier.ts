@@ -16,6 +16,9 @@ import type { VersionClock } from './version.ts';
  */
 const TOMBSTONE_MS = 600_000;
 
+/** Keys that Redis looks at before it answers: it does nothing else meanwhile. */
+const SCAN_COUNT = 500;
+
 /** Each attempt follows a refusal with news (another epoch, a newer version); more are a storm of clears. */
 const MAX_ATTEMPTS = 4;
 
@@ -140,6 +143,24 @@ export class RedisTier {
   versionsOf(keys: readonly string[], options: CallOptions): Promise<string[]> {
     const names = keys.map((key) => this.#valueKey(key));
     return this.#options.redis.call((client) => runScript(client, VERSIONS, names, []) as Promise<string[]>, options);
+  }
+
+  /**
+   * Some of the keys that begin so, and where to go on: at '0' that was all. A key may come twice, and one that is
+   * written or deleted meanwhile may or may not.
+   */
+  scan(
+    prefix: string,
+    cursor: string,
+    options: CallOptions,
+  ): Promise<{ readonly next: string; readonly keys: string[] }> {
+    return this.#options.redis.call(async (client) => {
+      if (!this.#runIds.has(client)) await this.#greet(client);
+      const epoch = this.#valueKey('');
+      const pattern = `${(epoch + prefix).replaceAll(/[\\*?[\]]/g, String.raw`\$&`)}*`;
+      const [next, names] = await client.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT);
+      return { next, keys: names.map((name) => name.slice(epoch.length)) };
+    }, options);
   }
 
   /** Takes a lock unless another one has it. */

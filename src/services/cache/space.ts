@@ -41,8 +41,15 @@ export interface Common {
   readonly random: () => number;
 }
 
+/** Where the cache and its namespaces have what is behind them. */
+export const SPACE: unique symbol = Symbol('space');
+
+/** Keys whose values are read at once by `entries`. */
+const ENTRIES_AT_ONCE = 100;
+
 /** One namespace: its own memory, lifetimes and bounds, on what all of them share. */
 export class Space implements CacheSpace {
+  readonly [SPACE] = this;
   readonly memory: MemoryTier;
   readonly loader: Loader;
   readonly #core: Core;
@@ -147,12 +154,15 @@ export class Space implements CacheSpace {
     this.#assertUsable(key);
     if (options !== NO_OPTIONS) assertOptions(options, SET_OPTIONS);
     const ttlMs = lifetimeMs(options.ttlMs, this.#settings.ttlMs);
-    const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#settings.serializer);
-    this.loader.drop(key);
-    const tags = this.#tagsOf(options.tags, ttlMs);
-    // What knows of the last deletion of its tags is newer than that.
-    if (tags.length > 0 && this.#tags.isVoid(tags, '') === undefined) await this.#learn(tags);
-    await this.#store(key, payload, this.#core.versions.next(), true, { ttlMs, graceMs: 0, offline: false, tags });
+    await this.#put(key, value, ttlMs, this.#tagsOf(options.tags, ttlMs));
+  }
+
+  /** As `set`, into groups that are cleared one by one; for 30 days at most. */
+  async setIn(groups: readonly string[], key: string, value: unknown, ttlMs?: number): Promise<void> {
+    this.#assertUsable(key);
+    const tags = groups.map((group) => this.#groupTag(group));
+    const lifeMs = Math.min(lifetimeMs(ttlMs, this.#settings.ttlMs), TAG_LIFE_MS);
+    await this.#put(key, value, lifeMs, [...tags, ...this.#commonTags]);
   }
 
   async delete(key: string): Promise<boolean> {
@@ -220,8 +230,59 @@ export class Space implements CacheSpace {
     for (const tag of this.#commonTags) await this.#tags.delete(tag);
   }
 
+  /** Makes every value void that was set in the group. */
+  async clearGroup(group: string): Promise<void> {
+    if (this.#core.closed) throw new RedoubtError('ERR_CLOSED');
+    await this.#tags.delete(this.#groupTag(group));
+  }
+
+  /** What there is under keys that begin so: in memory and, where it can be asked, in Redis. */
+  async *entries(prefix: string): AsyncGenerator<[string, unknown]> {
+    const seen = new Set<string>();
+    for await (const keys of this.#keys(prefix)) {
+      const fresh = keys.filter((key) => !seen.has(key) && seen.add(key));
+      const values = await this.getMany(fresh);
+      for (const [index, key] of fresh.entries()) {
+        if (values[index] !== undefined) yield [key, values[index]];
+      }
+    }
+  }
+
   close(): void {
     this.memory.close();
+  }
+
+  async *#keys(prefix: string): AsyncGenerator<string[]> {
+    const core = this.#core;
+    if (core.closed) throw new RedoubtError('ERR_CLOSED');
+    const here = Array.from(this.memory.entries(), ([key]) => key).filter((key) => key.startsWith(prefix));
+    for (let at = 0; at < here.length; at += ENTRIES_AT_ONCE) yield here.slice(at, at + ENTRIES_AT_ONCE);
+    const { length } = this.#prefix;
+    let cursor = '0';
+    do {
+      if (!core.asksRedis) return;
+      try {
+        const { next, keys } = await core.redis.scan(this.#prefix + prefix, cursor, core.config);
+        cursor = next;
+        // So begin the keys of the namespaces and tags, which are not the cache's own.
+        yield keys.map((key) => key.slice(length)).filter((key) => !key.startsWith('\u0000'));
+      } catch (error) {
+        return core.failed(error);
+      }
+    } while (cursor !== '0');
+  }
+
+  async #put(key: string, value: unknown, ttlMs: number, tags: readonly string[]): Promise<void> {
+    const payload = encodeValue(value, this.#core.config.maxValueBytes, this.#settings.serializer);
+    this.loader.drop(key);
+    // What knows of the last deletion of its tags is newer than that.
+    if (tags.length > 0 && this.#tags.isVoid(tags, '') === undefined) await this.#learn(tags);
+    await this.#store(key, payload, this.#core.versions.next(), true, { ttlMs, graceMs: 0, offline: false, tags });
+  }
+
+  /** No tag of a user's begins so, nor one of a namespace. */
+  #groupTag(group: string): string {
+    return `\u0000k${this.#prefix}\u0000${group}`;
   }
 
   #quickHit(key: string): void {
