@@ -15,6 +15,7 @@ export default defineConfig({
       project('conformance', slow),
       project('outage', slow),
       project('browser', slow),
+      project('peers', slow),
       project('consistency', { ...slow, testTimeout: 180_000 }),
     ],
   },
