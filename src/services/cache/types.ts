@@ -65,18 +65,26 @@ export type CacheEntry = readonly [key: string, value: unknown];
 /** What the cache and each of its namespaces can do. */
 export interface CacheSpace {
   /**
-   * The value, fresh or stale, or `undefined`. A value is what JSON can carry, or a Buffer. Objects are shared and
-   * deeply frozen unless `cache.values` is `copied`; a Buffer is always a copy.
+   * The value, fresh or stale, or `undefined`. Objects are shared and deeply frozen unless `cache.values` is `copied`;
+   * a Buffer is always a copy.
    */
   get<T = unknown>(key: string): Promise<T | undefined>;
   /** Like `get`, but says how the value was come by. */
   lookup<T = unknown>(key: string): Promise<Lookup<T>>;
-  /** @throws {RedoubtError} `ERR_CACHE_KEY`, `ERR_CACHE_VALUE`; an outage never throws */
+  /**
+   * Stores what JSON gives back as it was, or a Buffer, or what the serializer of the namespace takes.
+   *
+   * @throws {RedoubtError} `ERR_CACHE_KEY`; `ERR_CACHE_VALUE` with `path` for what JSON would change, with `option` for
+   * an option that is unknown or cannot be used; an outage never throws
+   */
   set(key: string, value: unknown, options?: CacheSetOptions): Promise<void>;
   /** Whether the key was there, as far as could be seen. */
   delete(key: string): Promise<boolean>;
   has(key: string): Promise<boolean>;
-  /** Reads, or loads once for all concurrent callers and stores. Rejects only as the loader rejects. */
+  /**
+   * Reads, or loads once for all concurrent callers and stores. Rejects as the loader rejects, and as `set` does for
+   * key and options; a loaded value that cannot be stored is handed on, and the log says so.
+   */
   getOrSet<T>(key: string, load: () => T | Promise<T>, options?: GetOrSetOptions): Promise<T>;
   /** The values in the order of the keys, read with as few commands as possible. */
   getMany<T = unknown>(keys: readonly string[]): Promise<(T | undefined)[]>;
