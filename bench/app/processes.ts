@@ -57,6 +57,27 @@ export function cpuMicros(pid: number): number {
   return [pid, ...childrenOf(pid)].reduce((sum, one) => sum + ownMicros(one), 0);
 }
 
+/** From now on, how much of the machine goes to others than `pids` and their children. */
+export function startMachineWatch(pids: readonly number[]): { readonly othersShare: () => number } {
+  const sum = (): number => pids.reduce((micros, pid) => micros + cpuMicros(pid), 0);
+  const [before, ours] = [machineTicks(), sum()];
+  return {
+    othersShare: () => {
+      const after = machineTicks();
+      const busy = (after.busy - before.busy) * TICK_MICROS;
+      return Math.max(0, (busy - (sum() - ours)) / ((after.all - before.all) * TICK_MICROS));
+    },
+  };
+}
+
+function machineTicks(): { readonly busy: number; readonly all: number } {
+  const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? '';
+  // user, nice, system, idle, iowait, irq, softirq, steal; guests are counted in user already.
+  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
+  const all = ticks.reduce((sum, one) => sum + one, 0);
+  return { all, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) };
+}
+
 /** Clock ticks of 10 ms are all that Linux tells; rounds are long enough for that. */
 const TICK_MICROS = 10_000;
 
