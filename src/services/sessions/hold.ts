@@ -2,7 +2,7 @@ import type { NextFunction, Request, Response } from 'express';
 import type { Session, SessionData } from 'express-session';
 
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
-import { EMPTY_CONTENT, type Print, printOf, unstorable } from './print.ts';
+import { type Print, printOf, unstorable } from './print.ts';
 import type { SealedStore } from './store.ts';
 import { Withheld } from './withheld.ts';
 
@@ -220,7 +220,7 @@ class Keeper {
     const known = store.printOf(current);
     if (known && known.content !== print.content) return true;
     if (known && resave && !this.#resaved) return (this.#resaved = true);
-    return known === undefined && (saveUninitialized || print.content !== EMPTY_CONTENT);
+    return known === undefined && (saveUninitialized || !print.isEmpty);
   }
 
   #end(): Promise<void> | undefined {

@@ -3,7 +3,7 @@ import session, { type Session, type SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
-import { type Print, isSameCookie, printOf, printOfText } from './print.ts';
+import { Print, printOf } from './print.ts';
 
 /** What a session was when a request got hold of it. */
 export interface Origin {
@@ -89,7 +89,7 @@ export class SealedStore extends session.Store {
         return null;
       }
       const { data, origin } = found;
-      this.#known.set(data, { origin, print: printOfText(origin.text, data) });
+      this.#known.set(data, { origin, print: new Print(origin.text) });
       return data;
     };
     answer(
@@ -153,7 +153,7 @@ export class SealedStore extends session.Store {
   /** Prolongs a session that was only read; a cookie that says something else is a change. `undefined`: not due yet. */
   prolong(sid: string, data: SessionData, print: Print): Promise<void> | undefined {
     const known = this.#known.get(data);
-    if (known && !isSameCookie(known.print.cookie, print.cookie)) return this.save(sid, data, print);
+    if (known && !known.print.hasCookieOf(print)) return this.save(sid, data, print);
     return this.#options.isClosed()
       ? Promise.reject(new RedoubtError('ERR_CLOSED'))
       : this.#options.vault.touch(sid, data);
@@ -206,7 +206,7 @@ export class SealedStore extends session.Store {
       if (origin.text !== mine) {
         const stored = JSON.parse(origin.text) as SessionData;
         takeOver(data, JSON.parse(mine) as SessionData, stored);
-        saving.print = printOfText(origin.text, stored);
+        saving.print = new Print(origin.text);
       }
       this.#known.set(data, { origin, print: saving.print });
     };
@@ -227,7 +227,7 @@ export class SealedStore extends session.Store {
   #isSame(saved: Saving, sid: string, print: Print): boolean {
     const { clock, touchEveryMs } = this.#options;
     if (saved.sid !== sid || clock.now() - saved.at >= touchEveryMs) return false;
-    return saved.print.content === print.content && isSameCookie(saved.print.cookie, print.cookie);
+    return saved.print.content === print.content && saved.print.hasCookieOf(print);
   }
 
   async #open<T>(work: () => Promise<T>): Promise<T> {
