@@ -76,6 +76,15 @@ describe('a session whose cookie has no life left', () => {
     await rig.save('sid', data);
     expect(await rig.load('sid')).toBeUndefined();
   });
+
+  it('lives on where the cookie only has no end', async () => {
+    const rig = await start();
+    await rig.save('sid', { visits: 1 });
+    const data = (await rig.load('sid'))!;
+    Object.assign(data.cookie, { expires: false });
+    await rig.save('sid', data);
+    expect((await rig.load('sid'))?.visits).toBe(1);
+  });
 });
 
 describe('the store', () => {

@@ -106,8 +106,9 @@ export function createVault(options: VaultOptions): SealedVault {
     if (text === undefined) return void countFailure();
     if (text === MOVED) return MOVED;
     const data = JSON.parse(text) as SessionData;
-    // Saved with no life left, as `cookie.maxAge = 0` asks for: other stores end it then.
-    if (Number((data.cookie as SessionData['cookie'] | undefined)?.originalMaxAge ?? 1) <= 0) return undefined;
+    // Saved with no life left, as `cookie.maxAge = 0` asks for: other stores end it then. `false` is for ever, as null.
+    const maxAge = (data.cookie as SessionData['cookie'] | undefined)?.originalMaxAge;
+    if (typeof maxAge === 'number' && maxAge <= 0) return undefined;
     records.keep(id, found, lifeOf(data));
     if (!sealer.isCurrent(box)) resealer.note(sid, () => reseal(sid));
     return { data, origin: { version, text }, isMoving: text !== opened };
