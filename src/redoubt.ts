@@ -301,6 +301,7 @@ class Composition implements ComposedRedoubt {
     this.#watching?.[Symbol.dispose]();
     const bound = new AbortController();
     const timer = this.#clock.setTimeout(() => bound.abort(), this.config.server.shutdownTimeoutMs);
+    this.#clock.keepAlive?.(timer);
     try {
       this.#stopExtensions?.();
       // Workers first: what they still do may write to the cache and the sessions.

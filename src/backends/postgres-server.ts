@@ -22,6 +22,8 @@ interface Connection extends Client {
   /** What this connection's statement_timeout is now, in milliseconds. */
   statementMs: number;
   discard(): void;
+  /** Lets the process end although it is open; node-postgres' own, which its types leave out. */
+  unref(): void;
 }
 
 /** @param onEnd - told of each client that has ended, and of each new one by `onStart` */
@@ -31,7 +33,10 @@ function connectionClass(
   onStart?: (client: Connection) => void,
   onEnd?: (client: Connection) => void,
 ): new (config?: ClientConfig) => Connection {
-  return class extends Client implements Connection {
+  return class
+    extends (Client as unknown as new (config?: ClientConfig) => Client & { unref(): void })
+    implements Connection
+  {
     statementMs = statementMs;
 
     constructor(config?: ClientConfig) {
@@ -132,7 +137,10 @@ export class ServerPostgres implements PostgresControl {
     const fresh = this.#probe === undefined;
     const client = (this.#probe ??= this.#createProbeClient(driver, deadlineMs));
     const ask = async (): Promise<{ latencyMs: number }> => {
-      if (fresh) await client.connect();
+      if (fresh) {
+        await client.connect();
+        client.unref();
+      }
       const askedAt = this.#clock.now();
       const { rows } = await client.query<{ read_only: boolean }>(PROBE_SQL);
       if (rows[0]?.read_only !== false) throw new RedoubtError('ERR_POSTGRES_UNAVAILABLE', { reason: READ_ONLY });
@@ -208,6 +216,8 @@ export class ServerPostgres implements PostgresControl {
       ...this.#clientConfig(statementMs),
       connectionTimeoutMillis: this.#config.connectTimeoutMs,
       max: poolMax,
+      // Idle connections do not keep the process alive; whoever awaits a statement does, by its deadline.
+      allowExitOnIdle: true,
       Client: connectionClass(
         driver,
         statementMs,

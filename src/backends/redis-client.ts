@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+
 import type { Redis, RedisOptions } from 'ioredis';
 
 import type { Clock } from '../core/clock.ts';
@@ -21,6 +23,8 @@ export interface OpenOptions {
  * and the backend decides when to open another, so no command waits in a queue for a server that
  * may not come back, and none is sent twice.
  *
+ * It does not keep the process alive, unless it waits for jobs: whoever awaits a command does, by its deadline.
+ *
  * @returns a client that is ready for commands
  * @throws the driver's error that says why, not ioredis' general "Connection is closed"
  */
@@ -33,6 +37,8 @@ export async function openClient(options: OpenOptions): Promise<Redis> {
     connectTimeout: timeoutMs,
     retryStrategy: null,
     enableOfflineQueue: false,
+    // A client that never connected would keep the process alive for so long; we destroy the socket ourselves.
+    disconnectTimeout: 0,
     autoResubscribe: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -47,6 +53,7 @@ export async function openClient(options: OpenOptions): Promise<Redis> {
   });
   try {
     await withDeadline(client.connect(), timeoutMs, { clock, signal, operation: `connect ${role}` });
+    if (role !== 'blocking') streamOf(client)?.unref();
     return client;
   } catch (error) {
     discardClient(client);
@@ -60,7 +67,12 @@ export async function openClient(options: OpenOptions): Promise<Redis> {
  */
 export function discardClient(client: Redis): void {
   // Read before disconnect(), which lets go of it.
-  const { stream } = client as unknown as { stream?: { destroy(): void } };
+  const stream = streamOf(client);
   client.disconnect();
   stream?.destroy();
+}
+
+/** Its socket, which ioredis does not show. */
+function streamOf(client: Redis): Pick<Socket, 'destroy' | 'unref'> | undefined {
+  return (client as unknown as { stream?: Socket }).stream;
 }

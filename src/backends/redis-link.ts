@@ -1,7 +1,7 @@
 import type { Redis, RedisOptions } from 'ioredis';
 
 import { type Backoff, nextBackoffMs } from '../core/backoff.ts';
-import { type Clock, sleep } from '../core/clock.ts';
+import { type Clock, sleepInBackground } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { RedoubtError } from '../core/errors.ts';
 import { discardClient, openClient } from './redis-client.ts';
@@ -121,7 +121,7 @@ export class ManagedLink implements RedisLink {
         return;
       } catch {
         // The detector's probe is what judges Redis; here it is only tried again, later.
-        await sleep(clock, nextBackoffMs(backoff, attempt, random), signal);
+        await sleepInBackground(clock, nextBackoffMs(backoff, attempt, random), signal);
       }
     }
   }

@@ -46,6 +46,8 @@ export function withDeadline<T>(work: Promise<T>, ms: number, options: DeadlineO
       if (lateMs < YIELD_MS) return expire(false);
       setImmediate(() => setImmediate(() => expire(lateMs >= LATE_TIMER_MS)));
     }, ms);
+    // A call is awaited: the process must not end before its answer.
+    clock.keepAlive?.(timer);
     work.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error as Error)),

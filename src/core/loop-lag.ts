@@ -33,7 +33,7 @@ export class LoopLag implements Disposable {
   }
 
   #schedule(): Timer {
-    const timer = this.#clock.setTimeout(() => {
+    return this.#clock.setTimeout(() => {
       const lagMs = this.#clock.now() - this.#expectedAt;
       if (lagMs > TICK_MS) {
         this.#blocks.push({ until: this.#clock.now(), lagMs });
@@ -42,7 +42,5 @@ export class LoopLag implements Disposable {
       this.#expectedAt = this.#clock.now() + TICK_MS;
       this.#timer = this.#schedule();
     }, TICK_MS);
-    (timer as { unref?: () => void }).unref?.();
-    return timer;
   }
 }

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 
 import type { RedisBackend, RedisLink } from '../../backends/types.ts';
-import { type Clock, sleep } from '../../core/clock.ts';
+import { type Clock, sleepInBackground } from '../../core/clock.ts';
 import { withDeadline } from '../../core/deadline.ts';
 import { RedoubtError } from '../../core/errors.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -118,7 +118,7 @@ export class Transport {
       if (this.subscribed) {
         await redis.call((client) => client.publish(this.#probeChannel, token), { deadlineMs, signal }).catch(ignore);
       }
-      await sleep(clock, RETRY_MS, AbortSignal.any([arrived.signal, signal]));
+      await sleepInBackground(clock, RETRY_MS, AbortSignal.any([arrived.signal, signal]));
     }
   }
 
