@@ -52,6 +52,7 @@ export function createControls(options: {
             clock,
             random: Math.random,
             observe: (outcome) => observe(name, outcome),
+            warn: (text) => log.warn({ machine: name }, text),
           }),
     ]),
   );

@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
   readonly overrides?: RedisOptions | undefined;
+  /** Told in a sentence of what ioredis would print. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface OpenOptions {
  * @throws the driver's error that says why, not ioredis' general "Connection is closed"
  */
 export async function openClient(options: OpenOptions): Promise<Redis> {
-  const { url, role, timeoutMs, clock, signal, overrides } = options;
+  const { url, role, timeoutMs, clock, signal, overrides, warn } = options;
   const Client = await loadRedisDriver();
   const client = new Client(url, {
     lazyConnect: true,
@@ -46,6 +48,7 @@ export async function openClient(options: OpenOptions): Promise<Redis> {
     enableReadyCheck: false,
     ...overrides,
   });
+  if (warn) hearWarnings(client, warn);
   let cause: unknown;
   // Without a listener ioredis prints to the console; the last error says why connect() failed.
   client.on('error', (error: unknown) => {
@@ -70,6 +73,33 @@ export function discardClient(client: Redis): void {
   const stream = streamOf(client);
   client.disconnect();
   stream?.destroy();
+}
+
+/** What Redis says to a password that it does not want, and what that means. */
+const WARNINGS: readonly (readonly [RegExp, string])[] = [
+  [/no password is set|without any password configured/, 'Redis asks for no password, but one is configured'],
+  [/wrong number of arguments for 'auth'/i, 'Redis is older than version 6 and knows no users, but one is configured'],
+];
+
+/**
+ * ioredis prints these refusals to the console, at each connection, and goes on. So they are taken out of its sight:
+ * the two commands of its handshake that meet them answer as if they had passed.
+ */
+function hearWarnings(client: Redis, warn: (text: string) => void): void {
+  const commands = client as unknown as Record<'auth' | 'hello', (...args: unknown[]) => Promise<unknown>>;
+  for (const name of ['auth', 'hello'] as const) {
+    const send = commands[name].bind(client);
+    commands[name] = async (...args) => {
+      try {
+        return await send(...args);
+      } catch (error) {
+        const [, meaning] = WARNINGS.find(([pattern]) => pattern.test((error as Error).message)) ?? [];
+        if (meaning === undefined) throw error;
+        warn(meaning);
+        return undefined;
+      }
+    };
+  }
 }
 
 /** Its socket, which ioredis does not show. */

@@ -14,6 +14,7 @@ export interface LinkEnvironment {
   readonly backoff: Backoff;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly warn?: ((text: string) => void) | undefined;
   /** Told when a ready client breaks by itself, so that the detector can confirm. */
   readonly onBroken: () => void;
   readonly onClosed: (link: ManagedLink) => void;
@@ -86,9 +87,9 @@ export class ManagedLink implements RedisLink {
   }
 
   async #connect(signal: AbortSignal): Promise<void> {
-    const { url, timeoutMs, clock } = this.#env;
+    const { url, timeoutMs, clock, warn } = this.#env;
     const { role, onReady, options } = this.#options;
-    const client = await openClient({ url, role, timeoutMs, clock, signal, overrides: options as RedisOptions });
+    const client = await openClient({ url, role, timeoutMs, clock, signal, overrides: options as RedisOptions, warn });
     let closed = false;
     client.once('close', () => {
       closed = true;

@@ -32,6 +32,7 @@ export interface ProbeOptions {
   readonly deadlineMs: number;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -86,8 +87,8 @@ export class RedisProbe {
   async #connected(timeoutMs: number, signal?: AbortSignal): Promise<Redis> {
     if (this.#client?.status === 'ready') return this.#client;
     this.discard();
-    const { url, clock } = this.#options;
-    const client = await openClient({ url, role: 'probe', timeoutMs, clock, signal });
+    const { url, clock, warn } = this.#options;
+    const client = await openClient({ url, role: 'probe', timeoutMs, clock, signal, warn });
     this.#identity = undefined;
     this.#client = client;
     return client;

@@ -19,6 +19,8 @@ export interface RedisBackendOptions {
   readonly random: () => number;
   /** Takes the outcome of every call. */
   readonly observe: Observe;
+  /** Told, once each, of what is odd but works. */
+  readonly warn?: (text: string) => void;
 }
 
 /** What the composition root steers; services see only `RedisBackend`. */
@@ -60,13 +62,19 @@ class Backend implements RedisControl {
   #wasEngaged = false;
   #closed = false;
 
-  constructor({ config, instance, clock, random, observe }: RedisBackendOptions) {
+  constructor({ config, instance, clock, random, observe, warn }: RedisBackendOptions) {
     const { url, connectTimeoutMs, probe, maxInFlight, ramp, keyPrefix } = config.redis;
     this.#config = config.redis;
     this.#clock = clock;
     this.#observe = observe;
+    const warned = new Set<string>();
+    const warnOnce = (text: string): void => {
+      if (!warned.has(text)) warn?.(text);
+      warned.add(text);
+    };
     this.#env = {
       url,
+      warn: warnOnce,
       timeoutMs: connectTimeoutMs,
       backoff: { baseMs: probe.backoffBaseMs, maxMs: probe.backoffMaxMs },
       clock,
@@ -75,7 +83,7 @@ class Backend implements RedisControl {
       onClosed: (link) => this.#links.delete(link),
     };
     const key = `${keyPrefix}probe:${instance}`;
-    this.#probe = new RedisProbe({ url, key, deadlineMs: probe.deadlineMs, clock, random });
+    this.#probe = new RedisProbe({ url, key, deadlineMs: probe.deadlineMs, clock, random, warn: warnOnce });
     this.#ramp = new Ramp({ start: ramp.start, stepMs: ramp.stepMs, maxInFlight }, clock);
     this.#requests = this.#addLink({ role: 'requests' });
   }

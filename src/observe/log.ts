@@ -1,5 +1,7 @@
 import { type Logger as PinoLogger, pino } from 'pino';
 
+import { prettyLine } from './pretty.ts';
+
 /**
  * What Redoubt needs of a logger; pino's shape, so that the application's own pino can be handed in.
  * Facts go into the object, one sentence into the text. Never a URL, a password, a token or a session.
@@ -12,17 +14,28 @@ export interface Logger {
   child(bindings: object): Logger;
 }
 
+/** What is used of standard output. */
+export interface LogOutput {
+  readonly isTTY?: boolean;
+  /** Knows NO_COLOR, FORCE_COLOR and what the terminal can do. */
+  hasColors?(): boolean;
+  write(text: string): unknown;
+}
+
 /**
- * Redoubt's own logger: JSON lines on standard output.
+ * Redoubt's own logger: JSON lines on standard output, and lines for people where that is a terminal.
  *
  * @param level - a pino level; `silent` for none
+ * @param output - default: standard output
  */
-export function createLogger(level: string): Logger {
-  return pino({
-    level,
-    base: { name: 'redoubt' },
-    serializers: { err: errorFacts },
-  }) as PinoLogger;
+export function createLogger(level: string, output?: LogOutput): Logger {
+  const options = { level, base: { name: 'redoubt' }, serializers: { err: errorFacts } };
+  const target = output ?? (process.stdout.isTTY ? process.stdout : undefined);
+  // Without a target pino writes to the descriptor itself, which is faster.
+  if (!target) return pino(options) as PinoLogger;
+  if (!target.isTTY) return pino(options, { write: (line) => void target.write(line) }) as PinoLogger;
+  const hasColours = target.hasColors?.() ?? false;
+  return pino(options, { write: (line) => void target.write(prettyLine(line, hasColours)) }) as PinoLogger;
 }
 
 /** A logger that drops everything; for tests and for callers that log themselves. */
