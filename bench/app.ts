@@ -1,6 +1,6 @@
 /**
  * Whole applications beside each other: Express 5 with express-session and cached items, on connect-redis and ioredis
- * (stock), on connect-pg-simple, on the memory store, and on Redoubt. Each is a process of its own, and so is the load:
+ * (stock), on connect-pg-simple, in the process' own memory, and on Redoubt. Each is a process of its own, and so is the load:
  * keep-alive clients with a session each. They take turns in short rounds, so that what the machine does meanwhile
  * hits all alike; a ratio is made within its round, and the median of them counts. PostgreSQL syncs each commit. Where
  * others keep the machine busy, up to three times as many rounds are run and the quietest count.

@@ -27,7 +27,16 @@ export const APPS = {
     const { store } = await openConnectPgSimple(databaseUrl);
     return { sessions: stockSessions(store), item: cacheAside(redisUrl) };
   },
-  memory: async (redisUrl) => ({ sessions: stockSessions(new session.MemoryStore()), item: cacheAside(redisUrl) }),
+  // What no shared store can beat: nothing leaves the process.
+  memory: () => {
+    const items = new Map<string, Item>();
+    const item = async (id: string): Promise<Item> => {
+      const found = items.get(id) ?? (await loadItem(id));
+      items.set(id, found);
+      return found;
+    };
+    return Promise.resolve({ sessions: stockSessions(new session.MemoryStore()), item });
+  },
   redoubt: (redisUrl, databaseUrl) => openRedoubt(createRedoubt, redisUrl, databaseUrl),
   library: async (redisUrl, databaseUrl, library) => {
     const other = (await import(library)) as { createRedoubt: typeof createRedoubt };
