@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { OLDEST_NODE } from '../../../src/core/node-version.ts';
-import { PEERS, assertNode, assertPeers, installedVersion } from '../../../src/core/peers.ts';
+import { PEERS, type PeerName, assertNode, assertPeers, installedVersion } from '../../../src/core/peers.ts';
 
 interface Manifest {
   readonly engines: { readonly node: string };
@@ -79,11 +79,17 @@ describe('assertNode', () => {
 });
 
 describe('package.json', () => {
-  it('asks npm for what is checked at the start', () => {
+  it('asks npm for the Node that is checked at the start', () => {
     expect(`>=${OLDEST_NODE}`).toBe(`${manifest.engines.node}.0`);
+  });
+
+  it('lets npm install it beside an application with an older Express or BullMQ, which only a part in use needs', () => {
     expect(Object.keys(manifest.peerDependencies).toSorted()).toEqual(Object.keys(PEERS).toSorted());
     for (const [name, oldest] of Object.entries(PEERS)) {
-      expect(manifest.peerDependencies[name]).toBe(`^${oldest}`);
+      const from = /^>=(\d+\.\d+\.\d+)$/.exec(manifest.peerDependencies[name] ?? '')?.[1] ?? '';
+      expect(() => assertPeers('It needs', [name as PeerName], { versionOf: () => from })).toThrow(
+        oldest.replace(/(\.0)+$/, ''),
+      );
       expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true });
     }
   });
