@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 
 import type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
 import { type Audience, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
+import { readVersion } from './config/version.ts';
 import { watchFiles } from './config/watch.ts';
 import { type Clock, sleep, systemClock } from './core/clock.ts';
 import { RedoubtError } from './core/errors.ts';
@@ -34,7 +34,6 @@ export interface ComposedRedoubt extends Redoubt {
   reload(source?: RevisionSource): ReloadResult;
 }
 
-const PACKAGE = new URL('../package.json', import.meta.url);
 const RELOAD_EVENT = 'operator.reload';
 
 /**
@@ -127,7 +126,7 @@ class Composition implements ComposedRedoubt {
     this.#revision = this.#revise(definitions, config, 'start', []);
     this.#loopLag = new LoopLag(clock);
     const instance = randomBytes(4).toString('hex');
-    const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
+    const version = readVersion();
     this.#controls = createControls({
       config,
       extensions,

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import type { Clock, Timer } from '../core/clock.ts';
 import { RedoubtError } from '../core/errors.ts';
@@ -100,7 +100,9 @@ export class EmbeddedHost {
   #spawn(): Run {
     const workerData: WorkerStart = { dir: this.#dir };
     // An environment of its own: nothing in there is the worker's business, secrets least of all.
-    const worker = new Worker(WORKER_FILE, { workerData, env: {}, execArgv: [], name: 'redoubt-postgres' });
+    // Not by an import: most processes never start one.
+    const threads = process.getBuiltinModule('node:worker_threads');
+    const worker = new threads.Worker(WORKER_FILE, { workerData, env: {}, execArgv: [], name: 'redoubt-postgres' });
     const ready = Promise.withResolvers<void>();
     const exited = Promise.withResolvers<void>();
     // Whoever awaits `ready` hears of it; where nobody does, nobody needs to.

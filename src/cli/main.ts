@@ -2,10 +2,10 @@
 // oxlint-disable-next-line import/no-unassigned-import -- it acts by being evaluated before all else
 import '../core/node-version.ts';
 
-import { readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { readVersion } from '../config/version.ts';
 import { runCli } from './run.ts';
 
 // From the second start on half the time to listening is saved (measured: 900 ms to 400 ms on two busy cores). In
@@ -13,14 +13,10 @@ import { runCli } from './run.ts';
 // Node goes on without.
 enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/redoubt', import.meta.url)));
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
 const code = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
-  version,
+  version: readVersion(),
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
 });

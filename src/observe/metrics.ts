@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import type * as prom from 'prom-client';
 import type { Gauge, GaugeConfiguration, Registry } from 'prom-client';
@@ -173,7 +173,7 @@ let loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
 /** Not collectDefaultMetrics(): it starts observers anew for each registry, and none can be stopped. */
 function addProcessMetrics(registry: Registry): void {
   if (!loopDelay) {
-    loopDelay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+    loopDelay = process.getBuiltinModule('node:perf_hooks').monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
     loopDelay.enable();
   }
   const delay = loopDelay;

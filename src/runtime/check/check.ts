@@ -8,6 +8,7 @@ import { checkNames } from './names.ts';
 import { checkReach } from './reach.ts';
 import { checkShape } from './shape.ts';
 import { checkTiming } from './timing.ts';
+import { WALKED, walkDigest } from './walked.ts';
 
 /**
  * Finds what XState would let pass: the shape, the names, the graph, and at last a walk through the
@@ -26,5 +27,6 @@ export function checkMachine(definition: MachineDefinition, vocabulary: Vocabula
     ...checkDead(graph, vocabulary),
   ];
   if (findings.some(({ code }) => CODES[code].severity === 'error')) return findings;
+  if (WALKED.has(walkDigest(definition, vocabulary))) return findings;
   return [...findings, ...walkModel(graph, vocabulary).findings];
 }

@@ -1,5 +1,4 @@
-// Whole, because a name that an old Node lacks would end the start before that is said in a sentence.
-import * as zlib from 'node:zlib';
+import type * as zlibTypes from 'node:zlib';
 
 import { RedoubtError } from '../../core/errors.ts';
 import { assertStorable } from './storable.ts';
@@ -30,6 +29,9 @@ export interface Stored {
 
 /** Digits of a version. */
 export const VERSION_LENGTH = 20;
+
+// Not by an import: values are compressed only where cache.compressAbove says so.
+const zlib = (): typeof zlibTypes => process.getBuiltinModule('node:zlib');
 
 // Header: format, kind, version, written at, expires, length of the tags, all of fixed width, so that
 // Lua reads the version with one GETRANGE and nobody parses what he does not need. Then the tags, then
@@ -112,7 +114,7 @@ export function encodeStored(
   const rest = `${version}${timeDigits(writtenAt)}${timeDigits(expiresAt)}${tagBytes}${tagText}`;
   if (!payload) return `${FORMAT}${kind}${rest}`;
   if (payload.bytes > compressAbove) {
-    const packed = zlib.zstdCompressSync(payload.data);
+    const packed = zlib().zstdCompressSync(payload.data);
     if (packed.length < payload.bytes) {
       return Buffer.concat([Buffer.from(`${FORMAT}${kind.toUpperCase()}${rest}`), packed]);
     }
@@ -152,7 +154,7 @@ export const NONE: Payload = { kind: 'none', data: '', bytes: 0 };
 function decodePayload(kind: Payload['kind'], packed: boolean, bytes: Buffer, at: number): Payload {
   if (kind === 'none') return NONE;
   if (packed) {
-    const data = zlib.zstdDecompressSync(bytes.subarray(at));
+    const data = zlib().zstdDecompressSync(bytes.subarray(at));
     return kind === 'text' || kind === 'json'
       ? { kind, data: data.toString('utf8'), bytes: data.length }
       : { kind, data, bytes: data.length };

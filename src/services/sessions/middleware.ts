@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
-import session, { type SessionOptions } from 'express-session';
+import type { SessionOptions } from 'express-session';
 
+import { loadExpressSession } from './express-session.ts';
 import { holdAnswer } from './hold.ts';
 import type { ReadOptions } from './options.ts';
 import type { SealedStore } from './store.ts';
@@ -11,7 +12,7 @@ export function createMiddleware(
   store: SealedStore,
   options: ReadOptions & Pick<SessionOptions, 'secret'>,
 ): RequestHandler {
-  const inner = session({ ...options, store });
+  const inner = loadExpressSession()({ ...options, store });
   const { name, resave, saveUninitialized } = options;
   const rules = { store, name, resave, saveUninitialized, unsetDestroys: options.unset === 'destroy' };
 

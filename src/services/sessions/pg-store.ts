@@ -1,14 +1,16 @@
 import connectPgSimple from 'connect-pg-simple';
-import session from 'express-session';
+import type session from 'express-session';
 import type { Pool } from 'pg';
 
 import type { SqlBackend } from '../../backends/types.ts';
+import { Store } from './express-session.ts';
 
-const Store = connectPgSimple(session);
+// All that it asks of express-session.
+const PgSimple = connectPgSimple({ Store } as typeof session);
 
 /** connect-pg-simple's own store, and the name of its table as SQL takes it. */
 export interface PgStore {
-  readonly store: InstanceType<typeof Store>;
+  readonly store: InstanceType<typeof PgSimple>;
   readonly quotedTable: string;
   /** The table's name alone, for naming an index. */
   readonly name: string;
@@ -29,7 +31,7 @@ export function createPgStore(sql: SqlBackend, table: string, ttlMs: number): Pg
   const [name = table, schema] = table.split('.', 2).toReversed();
   // All that it asks of a pool.
   const pool = { query: (text: string, values: unknown[]) => sql.query(text, values) };
-  const store = new Store({
+  const store = new PgSimple({
     pool: pool as unknown as Pool,
     tableName: name,
     ...(schema === undefined ? {} : { schemaName: schema }),

@@ -1,8 +1,9 @@
 import type { Request } from 'express';
-import session, { type Session, type SessionData } from 'express-session';
+import type { Session, SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
+import { Store } from './express-session.ts';
 import { Print, printOf } from './print.ts';
 
 /** What a session was when a request got hold of it. */
@@ -69,7 +70,7 @@ type Callback = (error?: unknown) => void;
  *
  * A session's origin travels beside the object, never in it, so that applications see their own data only.
  */
-export class SealedStore extends session.Store {
+export class SealedStore extends Store {
   /** Put on it by express-session. */
   declare generate: (req: Request) => void;
   readonly #options: SealedStoreOptions;
