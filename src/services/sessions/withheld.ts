@@ -5,7 +5,8 @@
 // The names below are Node's own, the same in 22, 24 and 26 (lib/_http_outgoing.js); test/conformance/answers.test.ts
 // would notice another one.
 
-import { ServerResponse } from 'node:http';
+import type * as http from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 type WriteCallback = (error?: Error | null) => void;
@@ -50,9 +51,17 @@ const WRITTEN = new Set([
 /** What others put before the answer's own methods, such as a compressor that has ended already. */
 const WRAPPED = ['write', 'end', 'writeHead', 'on', 'addListener', '_writeRaw', '_flush'] as const;
 
+let Answer: typeof http.ServerResponse | undefined;
+
+/** Not by an import: node:http as an ES module brings HTTP/2 and fetch, 6 MB that a process without sessions never uses. */
+function answerClass(): typeof http.ServerResponse {
+  Answer ??= process.getBuiltinModule('node:http').ServerResponse;
+  return Answer;
+}
+
 /** Whether this is Node's own answer to a request; a handshake's or an HTTP/2 answer is none. */
 export function canWithhold(res: unknown): res is ServerResponse {
-  return res instanceof ServerResponse && typeof (res as Outgoing)._writeRaw === 'function';
+  return res instanceof answerClass() && typeof (res as Outgoing)._writeRaw === 'function';
 }
 
 /** The bytes of one answer, kept from now on until they are released or taken back. */
@@ -112,7 +121,7 @@ export class Withheld {
     for (const callback of this.#callbacks) process.nextTick(callback, error);
     if (this.wasOut || this.#mustClose || res.destroyed) return false;
     for (const name of WRAPPED) Reflect.deleteProperty(res, name);
-    const fresh = new ServerResponse(res.req);
+    const fresh = new (answerClass())(res.req);
     for (const key of Reflect.ownKeys(fresh)) {
       const name = typeof key === 'symbol' ? key.description : key;
       if (name !== undefined && WRITTEN.has(name)) Reflect.set(res, key, Reflect.get(fresh, key));
