@@ -72,7 +72,7 @@ export function assertOptions(options: unknown, known: Readonly<Record<string, t
     throw refusedOption('options', 'an object, such as { ttlMs: 60_000 }', options);
   }
   for (const name in options) {
-    if (Object.hasOwn(known, name) || (options as Record<string, unknown>)[name] === undefined) continue;
+    if (known[name] === true || (options as Record<string, unknown>)[name] === undefined) continue;
     const near = nearest(name, Object.keys(known));
     throw new RedoubtError('ERR_CACHE_VALUE', {
       message: `unknown option ${name.slice(0, 60)} (${near ? `did you mean ${near}?` : `known are ${Object.keys(known).join(', ')}`})`,
