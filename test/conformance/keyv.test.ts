@@ -36,6 +36,9 @@ const MAKERS: Readonly<Record<4 | 5 | 6, (options: Options) => AnyKeyv>> = {
 };
 const MAJORS = [4, 5, 6] as const;
 
+/** Others use the machine too: only a frozen Redis is to be late. */
+const CACHE = { deadline: '250ms' };
+
 let redis: TestRedis;
 
 beforeAll(async () => {
@@ -59,7 +62,7 @@ const ways = MAJORS.flatMap((major) =>
 
 /** Two namespaces of Keyv on one namespace of the cache, with Redis as it is in that state. */
 async function start(major: 4 | 5 | 6, state: 'up' | 'gone' | 'frozen', stores: 'one createKeyvStore' | 'two of them') {
-  const rig = await CacheRig.start({ redis });
+  const rig = await CacheRig.start({ redis, cache: CACHE });
   const space = rig.cache.namespace('keyv');
   const errors: unknown[] = [];
   const make = (namespace: string, store: KeyvStore): AnyKeyv => {
@@ -166,7 +169,7 @@ describe.each(MAJORS)('Keyv %i through an outage', (major) => {
     await rig.rig.redisBack();
     expect(await a.get(keys)).toEqual(['during', ...keys.slice(1).map(() => undefined)]);
     expect(await b.get(keys)).toEqual(keys.map(() => 'of b'));
-    await using fresh = await CacheRig.start({ redis, keyPrefix: rig.rig.keyPrefix });
+    await using fresh = await CacheRig.start({ redis, cache: CACHE, keyPrefix: rig.rig.keyPrefix });
     const elsewhere = rig.make('a', createKeyvStore(fresh.cache.namespace('keyv')));
     expect(await elsewhere.get(keys)).toEqual(['during', ...keys.slice(1).map(() => undefined)]);
     expect(await entriesOf(elsewhere)).toEqual({ k0: 'during' });
@@ -175,7 +178,7 @@ describe.each(MAJORS)('Keyv %i through an outage', (major) => {
 
 describe.each([4, 5] as const)('two Keyv %i with namespaces on one store', (major) => {
   it('keep their keys apart, and clear nothing where nobody can tell whose', async () => {
-    await using rig = await CacheRig.start({ redis });
+    await using rig = await CacheRig.start({ redis, cache: CACHE });
     const store = createKeyvStore(rig.cache.namespace('keyv'));
     const errors: unknown[] = [];
     const [a, b] = ['a', 'b'].map((namespace) => MAKERS[major]({ store, namespace })) as [AnyKeyv, AnyKeyv];

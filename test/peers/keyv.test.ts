@@ -56,7 +56,7 @@ describe.each([
     let rig: CacheRig;
 
     beforeAll(async () => {
-      rig = await CacheRig.start({ redis });
+      rig = await CacheRig.start({ redis, cache: { deadline: '500ms' } });
       if (state === 'refused') rig.redisLost();
       if (state === 'frozen') rig.hop.mode = 'blackhole';
     });
