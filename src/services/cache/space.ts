@@ -157,12 +157,11 @@ export class Space implements CacheSpace {
     await this.#put(key, value, ttlMs, this.#tagsOf(options.tags, ttlMs));
   }
 
-  /** As `set`, into groups that are cleared one by one; for 30 days at most. */
+  /** As `set`, into groups that are cleared one by one. */
   async setIn(groups: readonly string[], key: string, value: unknown, ttlMs?: number): Promise<void> {
     this.#assertUsable(key);
     const tags = groups.map((group) => this.#groupTag(group));
-    const lifeMs = Math.min(lifetimeMs(ttlMs, this.#settings.ttlMs), TAG_LIFE_MS);
-    await this.#put(key, value, lifeMs, [...tags, ...this.#commonTags]);
+    await this.#put(key, value, lifetimeMs(ttlMs, this.#settings.ttlMs), [...tags, ...this.#commonTags]);
   }
 
   async delete(key: string): Promise<boolean> {
@@ -303,7 +302,9 @@ export class Space implements CacheSpace {
     insists: boolean,
     load: Pick<LoadOptions, 'ttlMs' | 'graceMs' | 'offline' | 'tags'>,
   ): Promise<void> {
-    const { ttlMs, graceMs, offline, tags } = load;
+    const { graceMs, offline, tags } = load;
+    // A value that outlived the deletion of its tags would come back.
+    const ttlMs = tags.length > 0 ? Math.min(load.ttlMs, TAG_LIFE_MS) : load.ttlMs;
     const now = this.#core.clock.now();
     const entry: MemoryEntry = {
       value: UNREAD,

@@ -19,6 +19,20 @@ describe.each(['redis', 'memory'] as const)('many keys at once in mode %s', (mod
   });
 });
 
+describe('a namespace', () => {
+  it('holds no value for longer than its clear() is remembered', async () => {
+    await using rig = startRig({ sweepEvery: '1d' });
+    rig.lose();
+    const days = 86_400_000;
+    const users = rig.cache.namespace('users');
+    for (const space of [rig.cache, users]) await space.set('k', 1, { ttlMs: 60 * days });
+    await rig.clock.advance(30 * days - 1);
+    expect(await users.get('k')).toBe(1);
+    await rig.clock.advance(2);
+    expect([await users.get('k'), await rig.cache.get('k')]).toEqual([undefined, 1]);
+  });
+});
+
 describe.each(['redis', 'memory'] as const)('namespaces in mode %s', (mode) => {
   const start = () => {
     const rig = startRig();
