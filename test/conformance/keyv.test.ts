@@ -30,9 +30,9 @@ interface Options {
 }
 
 const MAKERS: Readonly<Record<4 | 5 | 6, (options: Options) => AnyKeyv>> = {
-  4: (options) => new Keyv4(options as object) as unknown as AnyKeyv,
+  4: (options) => new Keyv4(options) as unknown as AnyKeyv,
   5: (options) => new Keyv5(options) as unknown as AnyKeyv,
-  6: (options) => new Keyv6(options as object) as unknown as AnyKeyv,
+  6: (options) => new Keyv6(options) as unknown as AnyKeyv,
 };
 const MAJORS = [4, 5, 6] as const;
 

@@ -1,6 +1,7 @@
 import { RedoubtError } from '../../core/errors.ts';
 import { suggest } from '../../core/format.ts';
 import type { Serializer } from './entry.ts';
+import type { LoadOptions } from './loader.ts';
 import type { CacheSetOptions, GetOrSetOptions, NamespaceOptions } from './types.ts';
 
 /** Names of options. The type sees to it that none is forgotten. */
@@ -9,8 +10,7 @@ type Names<Options> = Readonly<Record<keyof Options, true>>;
 /** Options of `set` and `setMany`. */
 export const SET_OPTIONS: Names<CacheSetOptions> = { ttlMs: true, tags: true };
 
-/** Options of `getOrSet`. */
-export const LOAD_OPTIONS: Names<GetOrSetOptions> = {
+const LOAD_OPTIONS: Names<GetOrSetOptions> = {
   ...SET_OPTIONS,
   graceMs: true,
   staleWhileRevalidateMs: true,
@@ -53,6 +53,43 @@ export function namespaceSettings(
     jitter: shareOf('jitter', options.jitter, defaults.jitter),
     negativeTtlMs: lengthMsOf('negativeTtlMs', options.negativeTtlMs, 0),
     serializer: serializerOf(options.serializer),
+  };
+}
+
+/** What a `getOrSet` goes by where its options say nothing. */
+export interface LoadDefaults extends NamespaceSettings {
+  readonly lockMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** The tags of a value: those that are given and those of the namespace. */
+  readonly tagsOf: (given: readonly string[] | undefined, ttlMs: number) => readonly string[];
+}
+
+/** What a `getOrSet` goes by. */
+export interface LoadSettings extends LoadOptions {
+  /** Share of the lifetime after which a hit is loaded anew; none: never. */
+  readonly eager: number | undefined;
+  /** How long past its lifetime the last value is served while a new one is loaded. */
+  readonly swrMs: number;
+}
+
+/** Checks all of a `getOrSet`'s options. @throws {RedoubtError} `ERR_CACHE_VALUE` */
+export function loadSettings(options: GetOrSetOptions, defaults: LoadDefaults): LoadSettings {
+  assertOptions(options, LOAD_OPTIONS);
+  const ttlMs = lifetimeMs(options.ttlMs, defaults.ttlMs);
+  const swrMs = lengthMsOf('staleWhileRevalidateMs', options.staleWhileRevalidateMs, 0);
+  const jitter = shareOf('jitter', options.jitter, defaults.jitter);
+  return {
+    swrMs,
+    eager: shareOf('eager', options.eager, undefined),
+    ttlMs: Math.max(1, Math.ceil(ttlMs * (1 - jitter * defaults.random()))),
+    graceMs: Math.max(swrMs, lengthMsOf('graceMs', options.graceMs, defaults.graceMs)),
+    offline: false,
+    tags: defaults.tagsOf(options.tags, ttlMs),
+    softTimeoutMs: timeoutMsOf('softTimeoutMs', options.softTimeoutMs),
+    hardTimeoutMs: timeoutMsOf('hardTimeoutMs', options.hardTimeoutMs),
+    negativeTtlMs: lengthMsOf('negativeTtlMs', options.negativeTtlMs, defaults.negativeTtlMs),
+    lockMs: lengthMsOf('lockMs', options.lockMs, defaults.lockMs),
   };
 }
 
@@ -107,19 +144,19 @@ export function lifetimeMs(ttlMs: unknown, defaultMs: number): number {
  *
  * @throws {RedoubtError} `ERR_CACHE_VALUE` unless it is a finite number from 0
  */
-export function lengthMsOf(option: string, ms: unknown, defaultMs: number): number {
+function lengthMsOf(option: string, ms: unknown, defaultMs: number): number {
   if (ms === undefined) return defaultMs;
   if (typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 && ms <= MAX_LIFETIME_MS) return Math.ceil(ms);
   throw refusedOption(option, 'a number of milliseconds from 0', ms);
 }
 
 /** A longest wait that a caller asked for; infinite for none. @throws {RedoubtError} `ERR_CACHE_VALUE` */
-export function timeoutMsOf(option: string, ms: unknown): number {
+function timeoutMsOf(option: string, ms: unknown): number {
   return ms === Number.POSITIVE_INFINITY ? ms : lengthMsOf(option, ms, Number.POSITIVE_INFINITY);
 }
 
 /** A share that a caller asked for, or the default. @throws {RedoubtError} `ERR_CACHE_VALUE` unless it is 0 to 1 */
-export function shareOf<Default>(option: string, share: unknown, otherwise: Default): number | Default {
+function shareOf<Default>(option: string, share: unknown, otherwise: Default): number | Default {
   if (share === undefined) return otherwise;
   if (typeof share === 'number' && share >= 0 && share <= 1) return share;
   throw refusedOption(option, 'a number from 0 to 1', share);

@@ -7,19 +7,18 @@ import type { Counts } from './counts.ts';
 import { type Payload, encodeValue, serialise } from './entry.ts';
 import { SAMPLE_EVERY } from './hot-keys.ts';
 import { type LoadGate, type LoadOptions, Loader } from './loader.ts';
+import { listEntries } from './listing.ts';
 import type { LoadLock } from './load-lock.ts';
 import { type MemoryEntry, MemoryTier, UNREAD } from './memory-tier.ts';
 import {
-  LOAD_OPTIONS,
+  type LoadDefaults,
   type NamespaceSettings,
   SET_OPTIONS,
   assertOptions,
-  lengthMsOf,
   lifetimeMs,
+  loadSettings,
   namespaceSettings,
   refusedOption,
-  shareOf,
-  timeoutMsOf,
 } from './options.ts';
 import { type Found, Reader } from './reader.ts';
 import type { Standing } from './standing.ts';
@@ -44,9 +43,6 @@ export interface Common {
 /** Where the cache and its namespaces have what is behind them. */
 export const SPACE: unique symbol = Symbol('space');
 
-/** Keys whose values are read at once by `entries`. */
-const ENTRIES_AT_ONCE = 100;
-
 /** One namespace: its own memory, lifetimes and bounds, on what all of them share. */
 export class Space implements CacheSpace {
   readonly [SPACE] = this;
@@ -59,8 +55,8 @@ export class Space implements CacheSpace {
   readonly #counts: Counts;
   readonly #clock: CoarseClock;
   readonly #tags: Tags;
-  readonly #random: () => number;
   readonly #settings: NamespaceSettings;
+  readonly #loadDefaults: LoadDefaults;
   /** On every value of this namespace, beside its own. */
   readonly #commonTags: readonly string[];
   /** Before each key of this namespace in Redis, in the journal and in what is told to others. */
@@ -79,8 +75,9 @@ export class Space implements CacheSpace {
     this.#counts = core.counts;
     this.#clock = new CoarseClock(clock);
     this.#tags = tags;
-    this.#random = random;
     this.#settings = settings;
+    const { lockMs } = config;
+    this.#loadDefaults = { ...settings, lockMs, random, tagsOf: (given, ttlMs) => this.#tagsOf(given, ttlMs) };
     this.#prefix = name === '' ? '' : `\u0000n\u0000${name}\u0000`;
     this.#commonTags = name === '' ? NO_TAGS : [tagOf(name)];
     this.memory = new MemoryTier({
@@ -183,13 +180,12 @@ export class Space implements CacheSpace {
     return (existed ?? false) ? true : wasHere && (existed === undefined || wasNoted);
   }
 
-  async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = NO_OPTIONS): Promise<T> {
+  async getOrSet<T>(key: string, load: () => T | Promise<T>, options: GetOrSetOptions = {}): Promise<T> {
     this.#assertUsable(key);
     if (typeof load !== 'function') throw refusedOption('load', 'a function that gives the value', load);
-    const settings = this.#loadOptions(options);
-    const eager = shareOf('eager', options.eager, undefined);
-    const swrMs = options.staleWhileRevalidateMs ?? 0;
-    const found = this.#count(await this.#reader.find(key, Math.max(settings.graceMs, swrMs)));
+    const settings = loadSettings(options, this.#loadDefaults);
+    const { eager, swrMs } = settings;
+    const found = this.#count(await this.#reader.find(key, settings.graceMs));
     if (found.status === 'hit') {
       if (eager !== undefined && this.#isDue(key, eager)) this.loader.refresh(key, load, settings);
       return this.memory.read(found.entry) as T;
@@ -236,39 +232,14 @@ export class Space implements CacheSpace {
   }
 
   /** What there is under keys that begin so: in memory and, where it can be asked, in Redis. */
-  async *entries(prefix: string): AsyncGenerator<[string, unknown]> {
-    const seen = new Set<string>();
-    for await (const keys of this.#keys(prefix)) {
-      const fresh = keys.filter((key) => !seen.has(key) && seen.add(key));
-      const values = await this.getMany(fresh);
-      for (const [index, key] of fresh.entries()) {
-        if (values[index] !== undefined) yield [key, values[index]];
-      }
-    }
+  entries(prefix: string): AsyncGenerator<[string, unknown]> {
+    const { memory } = this;
+    const read = (keys: readonly string[]): Promise<unknown[]> => this.getMany(keys);
+    return listEntries({ core: this.#core, memory, fleetPrefix: this.#prefix, read }, prefix);
   }
 
   close(): void {
     this.memory.close();
-  }
-
-  async *#keys(prefix: string): AsyncGenerator<string[]> {
-    const core = this.#core;
-    if (core.closed) throw new RedoubtError('ERR_CLOSED');
-    const here = Array.from(this.memory.entries(), ([key]) => key).filter((key) => key.startsWith(prefix));
-    for (let at = 0; at < here.length; at += ENTRIES_AT_ONCE) yield here.slice(at, at + ENTRIES_AT_ONCE);
-    const { length } = this.#prefix;
-    let cursor = '0';
-    do {
-      if (!core.asksRedis) return;
-      try {
-        const { next, keys } = await core.redis.scan(this.#prefix + prefix, cursor, core.config);
-        cursor = next;
-        // So begin the keys of the namespaces and tags, which are not the cache's own.
-        yield keys.map((key) => key.slice(length)).filter((key) => !key.startsWith('\u0000'));
-      } catch (error) {
-        return core.failed(error);
-      }
-    } while (cursor !== '0');
   }
 
   async #put(key: string, value: unknown, ttlMs: number, tags: readonly string[]): Promise<void> {
@@ -321,24 +292,6 @@ export class Space implements CacheSpace {
     };
     const request = { key: this.fleetKeyOf(key), version, payload, tags, lifetimeMs: ttlMs, insists };
     return this.#writer.store(this.place(key), request, entry, offline);
-  }
-
-  #loadOptions(options: GetOrSetOptions): LoadOptions {
-    if (options !== NO_OPTIONS) assertOptions(options, LOAD_OPTIONS);
-    const { lockMs } = this.#core.config;
-    const ttlMs = lifetimeMs(options.ttlMs, this.#settings.ttlMs);
-    const swrMs = lengthMsOf('staleWhileRevalidateMs', options.staleWhileRevalidateMs, 0);
-    const jitter = shareOf('jitter', options.jitter, this.#settings.jitter);
-    return {
-      ttlMs: Math.max(1, Math.ceil(ttlMs * (1 - jitter * this.#random()))),
-      graceMs: Math.max(swrMs, lengthMsOf('graceMs', options.graceMs, this.#settings.graceMs)),
-      offline: false,
-      tags: this.#tagsOf(options.tags, ttlMs),
-      softTimeoutMs: timeoutMsOf('softTimeoutMs', options.softTimeoutMs),
-      hardTimeoutMs: timeoutMsOf('hardTimeoutMs', options.hardTimeoutMs),
-      negativeTtlMs: lengthMsOf('negativeTtlMs', options.negativeTtlMs, this.#settings.negativeTtlMs),
-      lockMs: lengthMsOf('lockMs', options.lockMs, lockMs),
-    };
   }
 
   #tagsOf(tags: readonly string[] | undefined, ttlMs: number): readonly string[] {
