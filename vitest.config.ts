@@ -14,6 +14,7 @@ export default defineConfig({
       project('unit'),
       project('conformance', slow),
       project('outage', slow),
+      project('docs', slow),
       project('browser', slow),
       project('peers', slow),
       project('consistency', { ...slow, testTimeout: 180_000 }),
