@@ -55,6 +55,14 @@ function sectionOf(type: string): string {
   return heading ?? sections.find((text) => new RegExp(`\\*\\*${type}(?:\\*\\*|\\()`).test(text)) ?? '';
 }
 
+function isNamed(name: string): boolean {
+  return new RegExp(`(?:\\*\\*|\`|^## )${name}\\b`, 'm').test(page);
+}
+
+function isInItsSection({ type, member }: Member): boolean {
+  return new RegExp(`\`${member}\\b`).test(sectionOf(type));
+}
+
 describe('docs/api.md', () => {
   it('finds the exports and their members', () => {
     expect(exported).toEqual(expect.arrayContaining(['createRedoubt', 'Redoubt', 'KeyvStore', 'JobQueue']));
@@ -62,14 +70,12 @@ describe('docs/api.md', () => {
   });
 
   it('has every name that an entry exports', () => {
-    const isThere = (name: string): boolean => new RegExp(`(?:\\*\\*|\`|^## )${name}\\b`, 'm').test(page);
-    expect(exported.filter((name) => !isThere(name))).toEqual([]);
+    expect(exported.filter((name) => !isNamed(name))).toEqual([]);
   });
 
   it('has every member of what an application is handed, in the section of its type', () => {
     const members = TYPES.flatMap(membersOf).filter(({ type }) => exported.includes(type));
-    const isThere = ({ type, member }: Member): boolean => new RegExp(`\`${member}\\b`).test(sectionOf(type));
     expect(members.length).toBeGreaterThan(100);
-    expect(members.filter((each) => !isThere(each))).toEqual([]);
+    expect(members.filter((each) => !isInItsSection(each))).toEqual([]);
   });
 });
