@@ -1,4 +1,5 @@
-import { type PostgresControl, createPostgresBackend } from './backends/postgres.ts';
+import { loadPostgresDriver, loadRedisDriver } from './backends/drivers.ts';
+import { type PostgresControl, createPostgresBackend, parseDatabaseUrl } from './backends/postgres.ts';
 import { NoRedis } from './backends/redis-none.ts';
 import { type RedisControl, createRedisBackend } from './backends/redis.ts';
 import type { Config } from './config/schema.ts';
@@ -27,6 +28,18 @@ export interface Controls {
   readonly disabled: ReadonlySet<string>;
   /** One for each machine, by its id. */
   readonly all: ReadonlyMap<string, Control>;
+}
+
+/**
+ * Loads what the configuration needs of the drivers before anything has a deadline. Loaded in the middle of the first
+ * reconcile, they block the event loop for longer than its calls may take: seen on a busy machine as a second of degraded.
+ */
+export async function loadDrivers(config: Config): Promise<void> {
+  const redises = [config.redis.url, ...Object.values(config.runtime.redis)];
+  await Promise.all([
+    redises.some((url) => url !== 'none') ? loadRedisDriver() : undefined,
+    parseDatabaseUrl(config).kind === 'none' ? undefined : loadPostgresDriver(),
+  ]);
 }
 
 /** Makes everything that machines follow; nothing is connected yet. */

@@ -9,7 +9,7 @@ import { type Clock, sleep, systemClock } from './core/clock.ts';
 import { RedoubtError } from './core/errors.ts';
 import { LoopLag } from './core/loop-lag.ts';
 import { type BackendTable, type Service, type ServiceName } from './core/mode.ts';
-import { type Controls, createControls, redisOf } from './controls.ts';
+import { type Controls, createControls, loadDrivers, redisOf } from './controls.ts';
 import { type Logger, createLogger } from './observe/log.ts';
 import { type Metrics, createMetrics } from './observe/metrics.ts';
 import { OPERATOR_EVENTS } from './runtime/events.ts';
@@ -75,6 +75,7 @@ export async function composeRedoubt(
       log.warn({ code, file, line }, `A machine file may not do what it seems to: ${message}`),
     );
   const source: Source = { read, load, files, folders: machineFolders(dir) };
+  await loadDrivers(config);
   return new Composition(source, config, extensions, log, systemClock);
 }
 
