@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { eventually } from '../support/eventually.ts';
 import type { Board } from './adopt-rig.ts';
-import { type Answer, type Listener, Visitor } from './adopt-visitor.ts';
+import { type Answer, type Listener, Visitor, stateOf } from './adopt-visitor.ts';
 
 /** The board shows twenty notices; this many of a crowd's own are looked for. */
 const NEWEST = 10;
@@ -138,7 +138,7 @@ export class Crowd implements Disposable {
 
   async #staysOut(visitor: Visitor): Promise<void> {
     const answer = answered(visitor, '/', 200, await visitor.copy().get('/'));
-    if (isSignedIn(visitor, answer)) complain(visitor, 'has signed out and is in again');
+    if (stateOf(visitor, answer) === 'signed in') complain(visitor, 'has signed out and is in again');
   }
 
   async #arrive(): Promise<void> {
@@ -169,7 +169,7 @@ async function join(board: Board, name: string, since = 0): Promise<Member> {
 function page(visitor: Visitor, what: string, answer: Answer): string {
   if (answer.headers['location'] === '/sign-in') complain(visitor, `is asked to sign in at ${what}`);
   answered(visitor, what, 200, answer);
-  if (!isSignedIn(visitor, answer)) complain(visitor, `is signed out at ${what}`);
+  if (stateOf(visitor, answer) !== 'signed in') complain(visitor, `is signed out at ${what}`);
   return answer.body;
 }
 
@@ -186,8 +186,4 @@ function answered(visitor: Visitor, what: string, status: number, answer: Answer
 
 function complain(visitor: Visitor, what: string): never {
   throw new Complaint(`${visitor.name} ${what}`);
-}
-
-function isSignedIn(visitor: Visitor, { body }: Answer): boolean {
-  return body.includes(`${visitor.name} <button>Sign out</button>`);
 }

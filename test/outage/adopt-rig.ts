@@ -54,8 +54,16 @@ export async function startPlace(): Promise<Place> {
   };
 }
 
+/** How a board is started; anything not named is the usual. */
+export interface BoardStart {
+  readonly env?: NodeJS.ProcessEnv;
+  /** `well` also means that Redoubt's health says `pass`. */
+  readonly until?: 'well' | 'serving';
+  readonly deadlineMs?: number;
+}
+
 /** Starts one of the servers as its README says, but with Redoubt from its sources. */
-export async function startBoard(kind: Kind, { redis, database }: Place, env: NodeJS.ProcessEnv = {}): Promise<Board> {
+export async function startBoard(kind: Kind, { redis, database }: Place, start: BoardStart = {}): Promise<Board> {
   const port = await freePort();
   const main = fileURLToPath(new URL(`../../examples/adopt/${kind}/server.ts`, import.meta.url));
   const { PATH, HOME } = process.env;
@@ -68,20 +76,21 @@ export async function startBoard(kind: Kind, { redis, database }: Place, env: No
       REDIS_URL: redis.url,
       DATABASE_URL: database,
       SESSION_SECRET: SECRET,
-      ...env,
+      ...start.env,
     },
   });
   const url = `http://${LOOPBACK}:${port}`;
-  const health = kind === 'redoubt' ? '/health' : '/';
+  const ask = (path: string): Promise<Response> => fetch(url + path, { signal: AbortSignal.timeout(1_000) });
   const isWell = async (): Promise<boolean> => {
-    const answer = await fetch(url + health, { signal: AbortSignal.timeout(1_000) });
-    return answer.ok && (kind === 'stock' || ((await answer.json()) as { status: string }).status === 'pass');
+    if (kind === 'stock') return (await ask('/')).ok;
+    return ((await (await ask('/health')).json()) as { status: string }).status === 'pass';
   };
-  const answers = async (): Promise<void> => {
-    if (!(await isWell())) throw new Error(`${health} does not say that all is well`);
+  const isUp = async (): Promise<void> => {
+    const up = start.until === 'serving' ? (await ask('/sign-in')).ok : await isWell();
+    if (!up) throw new Error('it answers, but not well');
   };
   try {
-    await waitUntilUp(`the ${kind} board`, server, answers, START_DEADLINE_MS);
+    await waitUntilUp(`the ${kind} board`, server, isUp, start.deadlineMs ?? START_DEADLINE_MS);
   } catch (error) {
     await server.end('SIGKILL');
     throw error;

@@ -6,6 +6,15 @@ import type { Board } from './adopt-rig.ts';
 /** After this a visitor takes a page for dead; a stock board's queues would answer when Redis is back. */
 const PATIENCE_MS = 4_000;
 
+/** What a page says about its visitor; a dead or failed one says neither. */
+export function stateOf(
+  { name }: Visitor,
+  { status, body }: Answer,
+): 'signed in' | 'signed out' | `answered ${number}` {
+  if (status !== 200) return `answered ${status}`;
+  return body.includes(`${name} <button>Sign out</button>`) ? 'signed in' : 'signed out';
+}
+
 /** What came back, with everything out of it that no two answers share. */
 export interface Answer {
   /** 0: none in time. */
@@ -17,18 +26,19 @@ export interface Answer {
 /** Somebody with a browser: it keeps cookies, and a form carries the token of the page before it. */
 export class Visitor {
   readonly name: string;
-  readonly #board: Board;
+  /** Where the next request goes: with several instances, the choice of a load balancer. */
+  board: Board;
   #cookie = '';
   #csrf = '';
 
   constructor(board: Board, name: string) {
-    this.#board = board;
+    this.board = board;
     this.name = name;
   }
 
-  /** A second browser with the same cookie, here or at another board. */
-  copy(board: Board = this.#board): Visitor {
-    const other = new Visitor(board, this.name);
+  /** A second browser with the same cookie. */
+  copy(): Visitor {
+    const other = new Visitor(this.board, this.name);
     other.#cookie = this.#cookie;
     other.#csrf = this.#csrf;
     return other;
@@ -51,7 +61,7 @@ export class Visitor {
 
   /** A socket of the page, with its cookie. */
   async listen(transports: readonly ('websocket' | 'polling')[] = ['websocket']): Promise<Listener> {
-    const socket = io(this.#board.url, {
+    const socket = io(this.board.url, {
       transports: [...transports],
       forceNew: true,
       extraHeaders: { cookie: this.#cookie },
@@ -72,7 +82,7 @@ export class Visitor {
     try {
       const headers = { ...init.headers, cookie: this.#cookie };
       const signal = AbortSignal.timeout(PATIENCE_MS);
-      answer = await fetch(this.#board.url + path, { ...init, headers, redirect: 'manual', signal });
+      answer = await fetch(this.board.url + path, { ...init, headers, redirect: 'manual', signal });
       body = await answer.text();
     } catch (error) {
       return { status: 0, headers: {}, body: String(error) };

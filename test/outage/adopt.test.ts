@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { KINDS, type Kind, startBoard, startPlace } from './adopt-rig.ts';
 import { Crowd } from './adopt-crowd.ts';
-import { type Answer, Visitor } from './adopt-visitor.ts';
+import { type Answer, Visitor, stateOf } from './adopt-visitor.ts';
 
 const OUTAGE_MS = 4_000;
 const RETURN_MS = 3_000;
@@ -52,21 +52,75 @@ describe('examples/adopt', () => {
   it('keeps those signed in who were so at the stock application, also when Redis dies right afterwards', async () => {
     await using place = await startPlace();
     await using stock = await startBoard('stock', place);
-    const before = new Visitor(stock, 'ann');
-    await before.signUp();
-    await before.get('/post');
-    await before.post('/post', { text: 'Posted in the old days' });
+    const ann = new Visitor(stock, 'ann');
+    await ann.signUp();
+    await ann.get('/post');
+    await ann.post('/post', { text: 'Posted in the old days' });
     expect(await stock.stop()).toBe(0);
 
-    await using redoubt = await startBoard('redoubt', place, { REDOUBT_SESSIONS_ADOPT_REDIS_PREFIX: 'sess:' });
-    const ann = before.copy(redoubt);
-    const first = await ann.get('/');
-    expect(first.body).toContain('<p class="flash info">Posted</p>');
+    const env = { REDOUBT_SESSIONS_ADOPT_REDIS_PREFIX: 'sess:' };
+    await using redoubt = await startBoard('redoubt', place, { env });
+    ann.board = redoubt;
+    expect((await ann.get('/')).body).toContain('<p class="flash info">Posted</p>');
     await place.redis.kill();
-    const second = await ann.get('/');
-    expect(second).toMatchObject({ status: 200, body: expect.stringContaining('ann <button>Sign out</button>') });
-    expect(second.body).toContain('Posted in the old days');
-    expect(second.body).not.toContain('flash');
+    const page = await ann.get('/');
+    expect(stateOf(ann, page)).toBe('signed in');
+    expect(page.body).toContain('Posted in the old days');
+    expect(page.body).not.toContain('flash');
+  });
+
+  it('starts while Redis is away, as the stock application does not', async () => {
+    await using place = await startPlace();
+    await place.redis.kill();
+    await expect(startBoard('stock', place, { deadlineMs: 3_000 })).rejects.toThrow('did not answer');
+    await using redoubt = await startBoard('redoubt', place, { until: 'serving' });
+    const ann = new Visitor(redoubt, 'ann');
+    await ann.signUp();
+    await place.redis.restart();
+    await eventually(() => redoubt.isWell(), { withinMs: 15_000, everyMs: 100 });
+    expect(stateOf(ann, await ann.get('/'))).toBe('signed in');
+  });
+
+  it('lets visitors go from instance to instance while Redis is frozen', async () => {
+    await using place = await startPlace();
+    await using here = await startBoard('redoubt', place);
+    await using there = await startBoard('redoubt', place);
+    const [ann, bob] = [new Visitor(here, 'ann'), new Visitor(there, 'bob')];
+    await ann.signUp();
+    await bob.signUp();
+    place.redis.freeze();
+
+    const texts = Array.from({ length: 5 }, (_, n) => `Notice ${n} from here and there.`);
+    for (const text of texts) {
+      ann.board = there;
+      await ann.get('/post');
+      ann.board = here;
+      expect(await ann.post('/post', { text })).toMatchObject({ status: 302, headers: { location: '/' } });
+      ann.board = there;
+      expect((await ann.get('/')).body).toContain('Posted');
+      ann.board = here;
+      const again = await ann.get('/');
+      expect(again.body).not.toContain('Posted');
+      expect(again.body).toContain(text);
+      // Between instances the cache is coherent in the end: in an outage by way of PostgreSQL.
+      bob.board = there;
+      await eventually(async () => (await bob.get('/')).body.includes(text), { withinMs: 3_000, everyMs: 50 });
+    }
+    const bobsCookie = bob.copy();
+    await bob.get('/post');
+    bob.board = here;
+    expect((await bob.post('/sign-out')).status).toBe(302);
+    expect(stateOf(bob, await bobsCookie.get('/'))).toBe('signed out');
+
+    place.redis.thaw();
+    for (const board of [here, there]) {
+      await eventually(() => board.isWell(), { withinMs: 15_000, everyMs: 100 });
+      ann.board = bobsCookie.board = board;
+      const page = await ann.get('/');
+      expect(stateOf(ann, page)).toBe('signed in');
+      for (const text of texts) expect(page.body).toContain(text);
+      expect(stateOf(bob, await bobsCookie.get('/'))).toBe('signed out');
+    }
   });
 });
 
