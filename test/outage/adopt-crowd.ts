@@ -34,6 +34,7 @@ export class Crowd implements Disposable {
   readonly #ended: Visitor[] = [];
   readonly #posted: string[] = [];
   readonly #stranger: Visitor;
+  #arrivals = 0;
 
   private constructor(board: Board, name: string) {
     this.#board = board;
@@ -142,7 +143,8 @@ export class Crowd implements Disposable {
   }
 
   async #arrive(): Promise<void> {
-    const name = `${this.#name}-new-${this.#posted.length}`;
+    this.#arrivals += 1;
+    const name = `${this.#name}-new-${this.#arrivals}`;
     const member = await join(this.#board, name, this.#posted.length).catch((error: Error) => {
       throw new DeadPage(error.message);
     });
