@@ -279,7 +279,9 @@ class CacheService implements Cache, Service {
     if (preferred !== 'redis') return undefined;
     if (this.#core.replayer.epochDue) return 'The whole cache starts cold when Redis is used again.';
     if (backend !== 'redis') {
-      return "Answers come from this instance's memory; it does not see what the others write until Redis is used again.";
+      return this.#core.news
+        ? "Answers come from this instance's memory; it hears through PostgreSQL what the others change."
+        : "Answers come from this instance's memory; it does not see what the others write until Redis is used again.";
     }
     const { hearing } = this.#core.tracker;
     if (hearing === 'published') return 'Redis refuses tracking, so instances tell each other of changes on a channel.';
