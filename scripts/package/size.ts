@@ -2,13 +2,11 @@
  * What the package costs an application that uses the cache and sessions: packed, installed into an empty project,
  * measured against its bars. Exits with 1 where one is missed.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { startRedis } from '../test/support/redis.ts';
+import { startRedis } from '../../test/support/redis.ts';
+import { type Project, createProject } from './project.ts';
 
 interface Figure {
   readonly name: string;
@@ -19,7 +17,6 @@ interface Figure {
 
 const RUNS = 9;
 const MEGA = 1_000_000;
-const root = fileURLToPath(new URL('../', import.meta.url));
 
 const IMPORT = `
   const startedAt = performance.now();
@@ -35,25 +32,20 @@ const CACHE = `
   console.log(process.memoryUsage.rss());
   await redoubt.close();`;
 
-const dir = mkdtempSync(join(tmpdir(), 'redoubt-size-'));
-try {
-  const figures = await measure(dir);
-  for (const { name, value, unit, most } of figures) {
-    const verdict = value <= most ? 'fine' : 'TOO MUCH';
-    console.log(`${name.padEnd(36)} ${value.toFixed(0).padStart(4)} ${unit.padEnd(9)} at most ${most}: ${verdict}`);
-  }
-  if (figures.some(({ value, most }) => value > most)) process.exitCode = 1;
-} finally {
-  rmSync(dir, { recursive: true, force: true });
+const figures = await measure();
+for (const { name, value, unit, most } of figures) {
+  const verdict = value <= most ? 'fine' : 'TOO MUCH';
+  console.log(`${name.padEnd(24)} ${value.toFixed(0).padStart(4)} ${unit.padEnd(9)} at most ${most}: ${verdict}`);
 }
+if (figures.some(({ value, most }) => value > most)) process.exitCode = 1;
 
-async function measure(project: string): Promise<readonly Figure[]> {
-  install(project);
-  const modules = join(project, 'node_modules');
+async function measure(): Promise<readonly Figure[]> {
+  using project = createProject();
   await using redis = await startRedis();
   const env = { PATH: process.env['PATH'], REDIS_URL: redis.url, DATABASE_URL: 'none', REDOUBT_LOG_LEVEL: 'error' };
-  const times = Array.from({ length: RUNS }, () => run(project, IMPORT, env));
-  const sizes = Array.from({ length: RUNS }, () => run(project, CACHE, env) / MEGA);
+  const modules = join(project.dir, 'node_modules');
+  const times = print(project, IMPORT, env);
+  const sizes = print(project, CACHE, env).map((bytes) => bytes / MEGA);
   return [
     { name: 'node_modules', unit: 'MB', value: bytesOf(modules) / MEGA, most: 30 },
     { name: 'packages in it', unit: 'packages', value: packagesIn(modules), most: 90 },
@@ -63,19 +55,10 @@ async function measure(project: string): Promise<readonly Figure[]> {
   ];
 }
 
-function install(project: string): void {
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', project], { cwd: root, stdio: 'ignore' });
-  const [tarball = ''] = readdirSync(project);
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'empty', private: true }));
-  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--silent'];
-  execFileSync('npm', ['install', ...quiet, `./${tarball}`], { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
-}
-
-/** What a module of the project prints: one number. */
-function run(project: string, source: string, env: NodeJS.ProcessEnv): number {
-  const file = join(project, 'run.mjs');
-  writeFileSync(file, source);
-  return Number(execFileSync(process.execPath, [file], { cwd: project, env, encoding: 'utf8' }));
+/** The number that a module of the project prints, in each of several processes. */
+function print(project: Project, source: string, env: NodeJS.ProcessEnv): number[] {
+  const file = project.write('run.mjs', source);
+  return Array.from({ length: RUNS }, () => Number(project.run(process.execPath, [file], env)));
 }
 
 /** Of all files, as they lie on the disk. */
