@@ -47,8 +47,10 @@ for (const version of REFUSED) {
 }
 
 function runOn(on: Project, version: string): string {
-  on.install('--no-save', '--force', '--allow-scripts=node', `node@${version}`);
-  return on.run(join(on.dir, 'node_modules', '.bin', 'node'), ['use.mjs']);
+  // What the package `node` installs by a script, which npm no longer runs unasked.
+  const name = `node-${process.platform}-${process.arch}`;
+  on.install('--no-save', `${name}@${version}`);
+  return on.run(join(on.dir, 'node_modules', name, 'bin', 'node'), ['use.mjs']);
 }
 
 function refusalOn(on: Project, version: string): string | undefined {
