@@ -36,7 +36,7 @@ import { type TestServer, startServer } from '../support/server.ts';
 import { type Block, PAGES, ROOT, blocksOf, titleOf } from './blocks.ts';
 import { type Project, install, pack } from './installed.ts';
 import { contains, hasFieldsOf, objectsIn } from './json.ts';
-import { moduleOf, runServing, runToEnd, typeMistakes } from './programs.ts';
+import { Serving, moduleOf, runToEnd, typeMistakes } from './programs.ts';
 import { linesOf, mistakeOf, packagesOf } from './shell.ts';
 
 const FILES = fileURLToPath(new URL('files/', import.meta.url));
@@ -96,15 +96,34 @@ describe('programs of the docs', () => {
     ).toBe('');
   });
 
-  it.each(
-    programs.filter(({ directive }) => directive.types === undefined).map((block) => [titleOf(block), block] as const),
-  )('%s runs', async (_title, block) => {
+  const run = programs.filter(({ directive }) => directive.types === undefined);
+  const ending = run.filter(({ directive }) => directive.serves === undefined);
+  it.each(ending.map((block) => [titleOf(block), block] as const))('%s runs to its end', async (_title, block) => {
     const { name, text } = moduleOf(block);
     project.write(name, text);
-    const own = { ...env, REDIS_URL: redis.url, DATABASE_URL: await sharedDatabase() };
-    const { serves, throws } = block.directive;
-    const run = serves ? runServing(project, name, serves, own) : runToEnd(project, name, own, throws);
-    expect(await run).toBe('');
+    expect(await runToEnd(project, name, await servers(), block.directive.throws)).toBe('');
+  });
+
+  const serving = run.filter(({ directive }) => directive.serves !== undefined);
+  it.each(serving.map((block) => [titleOf(block), block] as const))('%s serves and stops', async (_title, block) => {
+    const { name, text } = moduleOf(block);
+    project.write(name, text);
+    await using program = await Serving.start(project, name, block.directive.serves!, await servers());
+    expect(await program.stop()).toBe('');
+  });
+
+  it('of getting-started.md: a session of the application before goes on in the one after', async () => {
+    const config = byLanguage('json5').find(({ page }) => page === 'docs/getting-started.md')!;
+    const own = await servers();
+    await using before = await Serving.start(project, 'before.mts', '/users/7', own);
+    const first = await before.get('/users/7');
+    const cookie = first.headers.getSetCookie()[0]!.split(';')[0]!;
+    await before.stop();
+    project.write('config/default.json5', config.text);
+    await using after = await Serving.start(project, 'after.mts', '/users/7', own);
+    project.remove('config/default.json5');
+    const second = await after.get('/users/7', { cookie });
+    expect([await first.json(), await second.json()]).toMatchObject([{ views: 1 }, { views: 2 }]);
   });
 });
 
@@ -188,6 +207,11 @@ describe('statements of the docs', () => {
     }
   });
 });
+
+/** The environment of a program: Redis, and a database of its own. */
+async function servers(): Promise<NodeJS.ProcessEnv> {
+  return { ...env, REDIS_URL: redis.url, DATABASE_URL: await sharedDatabase() };
+}
 
 function redoubt(...args: string[]): string {
   return execFileSync(process.execPath, [project.bin, ...args], {

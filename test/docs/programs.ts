@@ -111,27 +111,41 @@ export async function runToEnd(project: Project, name: string, env: NodeJS.Proce
   return isRight ? '' : `ended with ${ended}:\n${program.log}`;
 }
 
-/**
- * Starts a module that goes on running, asks it until it answers 200, and stops it as Kubernetes would.
- *
- * @returns what is wrong: it does not answer, or does not end with 0
- */
-export async function runServing(
-  project: Project,
-  name: string,
-  path: string,
-  env: NodeJS.ProcessEnv,
-): Promise<string> {
-  const port = await freePort();
-  const program = new OwnedProcess(process.execPath, [name], { cwd: project.dir, env: { ...env, PORT: `${port}` } });
-  try {
-    const answer = (): Promise<Response> => fetch(`http://127.0.0.1:${port}${path}`);
-    await eventually(async () => program.running && (await answer()).status === 200, { withinMs: RUN_MS, what: path });
-    const code = await program.end('SIGTERM', RUN_MS);
-    return code === 0 ? '' : `ended with ${code} after SIGTERM:\n${program.log}`;
-  } catch (error) {
-    return `${(error as Error).message}\n${program.log}`;
-  } finally {
-    await program.end();
+/** A module that goes on running. */
+export class Serving implements AsyncDisposable {
+  readonly #program: OwnedProcess;
+  readonly #url: string;
+
+  constructor(program: OwnedProcess, url: string) {
+    this.#program = program;
+    this.#url = url;
+  }
+
+  /** Starts it and asks until it answers 200. @throws {Error} with what it printed where it does not */
+  static async start(project: Project, name: string, path: string, env: NodeJS.ProcessEnv): Promise<Serving> {
+    const port = await freePort();
+    const program = new OwnedProcess(process.execPath, [name], { cwd: project.dir, env: { ...env, PORT: `${port}` } });
+    const serving = new Serving(program, `http://127.0.0.1:${port}`);
+    try {
+      await eventually(async () => program.running && (await serving.get(path)).ok, { withinMs: RUN_MS, what: path });
+      return serving;
+    } catch (error) {
+      await program.end();
+      throw new Error(`${(error as Error).message}\n${program.log}`, { cause: error });
+    }
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(this.#url + path, { headers });
+  }
+
+  /** Stops it as Kubernetes would. @returns what it printed where it ends with anything but 0 */
+  async stop(): Promise<string> {
+    const code = await this.#program.end('SIGTERM', RUN_MS);
+    return code === 0 ? '' : `ended with ${code} after SIGTERM:\n${this.#program.log}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program.end();
   }
 }
