@@ -125,6 +125,22 @@ describe('programs of the docs', () => {
     const second = await after.get('/users/7', { cookie });
     expect([await first.json(), await second.json()]).toMatchObject([{ views: 1 }, { views: 2 }]);
   });
+
+  it('of getting-started.md: a session goes on while Redis is frozen, killed, and back without data', async () => {
+    await using failing = await startRedis();
+    await using after = await Serving.start(project, 'after.mts', '/users/7', {
+      ...(await servers()),
+      REDIS_URL: failing.url,
+    });
+    const first = await after.get('/users/7');
+    const cookie = first.headers.getSetCookie()[0]!.split(';')[0]!;
+    const views = [await first.json()];
+    for (const fault of [() => failing.freeze(), () => failing.kill(), () => failing.restart({ empty: true })]) {
+      await fault();
+      views.push(await (await after.get('/users/7', { cookie })).json());
+    }
+    expect(views).toMatchObject([{ views: 1 }, { views: 2 }, { views: 3 }, { views: 4 }]);
+  });
 });
 
 describe('configuration and machines of the docs', () => {
