@@ -122,6 +122,7 @@ describe('programs of the docs', () => {
     project.write('config/default.json5', config.text);
     await using after = await Serving.start(project, 'after.mts', '/users/7', own);
     project.remove('config/default.json5');
+    await after.well();
     const second = await after.get('/users/7', { cookie });
     expect([await first.json(), await second.json()]).toMatchObject([{ views: 1 }, { views: 2 }]);
   });
@@ -132,6 +133,7 @@ describe('programs of the docs', () => {
       ...(await servers()),
       REDIS_URL: failing.url,
     });
+    await after.well();
     const first = await after.get('/users/7');
     const cookie = first.headers.getSetCookie()[0]!.split(';')[0]!;
     const views = [await first.json()];

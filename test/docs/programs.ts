@@ -20,7 +20,9 @@ interface Preamble {
 const PREAMBLES: Readonly<Record<string, Preamble>> = {
   redoubt: {
     import: `import { createRedoubt } from 'redoubt-runtime';`,
-    code: `const redoubt = await createRedoubt({ config: { log: { level: 'silent' } } });`,
+    // A page that goes on with it takes for granted that all is well; a busy machine may need a second try for that.
+    code: `const redoubt = await createRedoubt({ config: { log: { level: 'silent' } } });
+while (redoubt.health.report().status !== 'pass') await new Promise((resolve) => setTimeout(resolve, 20));`,
     end: `await redoubt.close();`,
   },
   cache: { needs: ['redoubt'], code: `const { cache } = redoubt;` },
@@ -137,6 +139,13 @@ export class Serving implements AsyncDisposable {
 
   get(path: string, headers: Record<string, string> = {}): Promise<Response> {
     return fetch(this.#url + path, { headers });
+  }
+
+  /** Resolves when its health says that all is well. */
+  async well(): Promise<void> {
+    const status = async (): Promise<unknown> =>
+      ((await (await this.get('/health')).json()) as { status: unknown }).status;
+    await eventually(async () => (await status()) === 'pass', { withinMs: RUN_MS, what: 'pass' });
   }
 
   /** Stops it as Kubernetes would. @returns what it printed where it ends with anything but 0 */
