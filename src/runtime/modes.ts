@@ -102,7 +102,8 @@ function computeMode(
     const on = machines.get(machine);
     return on !== undefined && on.engaged && (on.usable || machine === ownerId);
   });
-  const skipped = listed.find((name) => !usable.includes(name));
+  // What the configuration does without is not missed.
+  const skipped = listed.find((name) => !usable.includes(name) && isChosen(name));
   const missing = skipped === undefined ? undefined : machines.get(machineOf(skipped) ?? '');
   const kinds = usable.flatMap((name): BackendKind[] => (backends[name] ? [backends[name].kind] : []));
   return Object.freeze({

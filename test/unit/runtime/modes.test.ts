@@ -62,6 +62,17 @@ describe('modes', () => {
     expect(second.get('cache')).toMatchObject({ reason: { code: 'OOM' }, since: 0 });
   });
 
+  it('says why Redis is gone, not that no PostgreSQL is configured', () => {
+    const now = machines('degraded.unreachable', 'disabled');
+    const refused = { code: 'ECONNREFUSED', message: 'nothing listens there' };
+    now.set('redis', { ...now.get('redis')!, reason: refused });
+    now.set('postgres', { ...now.get('postgres')!, disabled: true, reason: { code: 'disabled', message: 'None' } });
+    expect(computeModes(now, BACKENDS, new Map(), 0).get('sessions')).toMatchObject({
+      backend: 'memory',
+      reason: refused,
+    });
+  });
+
   it('gives a service a backend that a degraded state names itself, while its clients are engaged', () => {
     const definition = structuredClone(definitions[0]) as (typeof definitions)[number];
     const readOnly = definition.states?.['degraded']?.states?.['readOnly'] as { meta?: object };
