@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
 import { graphOf } from '../../../src/runtime/check/graph.ts';
 import { walkModel } from '../../../src/runtime/check/model.ts';
-import { WALKED, walkDigest } from '../../../src/runtime/check/walked.ts';
 import { loadMachines } from '../../../src/runtime/load.ts';
 import type { MachineDefinition } from '../../../src/runtime/types.ts';
 import { vocabularyOf } from '../../../src/runtime/vocabulary.ts';
@@ -21,25 +20,6 @@ describe('walking the real machine', () => {
     expect(findings).toEqual([]);
     expect([...visited].toSorted()).toEqual([...graph.reached].map(({ keys }) => keys.join('.')).toSorted());
     expect(walks).toBeGreaterThan(graph.atoms.length * 5);
-  });
-
-  it('is spared to a start whose machines and numbers are those that were walked above', () => {
-    const plain = loadConfig({ env: {} }).config;
-    const { definitions } = loadMachines({ dir: '', config: plain });
-    const digests = definitions.map((definition) => walkDigest(definition, vocabularyOf(plain, definition.id)));
-    // Where a shipped file or a number has been changed, these are to be written into walked.ts.
-    expect([...WALKED]).toEqual(digests);
-  });
-
-  it('is not spared where a file or a delay is another', () => {
-    const { definitions } = loadMachines({ dir: '', config });
-    const slower = loadConfig({ env: {}, overrides: { redis: { delays: { recoverTimeout: '11s' } } } }).config;
-    for (const definition of definitions) {
-      const renamed = { ...definition, description: 'another' };
-      expect(WALKED.has(walkDigest(renamed, vocabularyOf(config, definition.id)))).toBe(false);
-    }
-    const [redis] = definitions;
-    expect(WALKED.has(walkDigest(redis!, vocabularyOf(slower, 'redis')))).toBe(false);
   });
 
   it('agrees on nested and parallel states, timers that outlive a child, guards and always', () => {
