@@ -101,6 +101,18 @@ describe('a process that never closes Redoubt', () => {
     expect([code, out.split('\n').at(-1)]).toEqual([0, 'closed']);
   });
 
+  it('lives for its jobs while Redis is gone, and ends when their worker is closed', async () => {
+    const source = `
+      const redoubt = await createRedoubt();
+      const worker = redoubt.jobs.work('exit', () => undefined);
+      setTimeout(() => { console.log('alive'); void worker.close(); }, 3_000).unref();
+    `;
+    expect(await run(source, { REDIS_URL: `redis://${NOTHING}`, DATABASE_URL: 'none' })).toEqual({
+      code: 0,
+      out: 'alive',
+    });
+  });
+
   it('goes on working jobs, as BullMQ does', async () => {
     const source = `
       const redoubt = await createRedoubt();

@@ -2,7 +2,7 @@ import type { ConnectionOptions, Job as BullJob, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import type { RedisBackend, RedisLink } from '../../backends/types.ts';
-import type { Clock } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
 import { withDeadline } from '../../core/deadline.ts';
 import type { Logger } from '../../observe/log.ts';
 import { type Bull, backendOn } from './bull.ts';
@@ -29,6 +29,9 @@ export interface QueueWorkerOptions {
 /** An outage is not the job's fault: BullMQ's own bound of 1 would fail a job that lived through two. */
 const MAX_STALLED = 10;
 
+/** Nothing happens after it; see `#hold`. */
+const HOLD_MS = 3_600_000;
+
 /** BullMQ's wait before it tells Redis of an ended job again; its 15 s would outlive a shutdown. */
 const RETRY_MS = 250;
 
@@ -48,6 +51,7 @@ export class QueueWorker implements JobWorker {
   #main: Redis | undefined;
   #blocking: Redis | undefined;
   #active: boolean;
+  #held: Timer;
   #worker: Worker | undefined;
   /** Set before anything is closed: closing the blocking link calls back in the same turn. */
   #stopped = false;
@@ -57,6 +61,7 @@ export class QueueWorker implements JobWorker {
     this.#options = options;
     this.#active = active;
     this.#slots = new Slots(options.concurrency);
+    this.#held = this.#hold();
     this.#mainLink = this.#link('requests', (client) => {
       this.#main = client;
     });
@@ -78,6 +83,19 @@ export class QueueWorker implements JobWorker {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * A process that works jobs lives for them, as with BullMQ alone: without Redis it has no connection that would hold
+   * it, and must not end in the middle of an outage.
+   */
+  #hold(): Timer {
+    const { clock } = this.#options;
+    const timer = clock.setTimeout(() => {
+      this.#held = this.#hold();
+    }, HOLD_MS);
+    clock.keepAlive?.(timer);
+    return timer;
   }
 
   #openBlocking(): RedisLink {
@@ -201,6 +219,7 @@ export class QueueWorker implements JobWorker {
     this.#mainLink.close();
     this.#blockingLink.close();
     this.#worker = undefined;
+    clock.clearTimeout(this.#held);
     onClosed(this);
   }
 }
