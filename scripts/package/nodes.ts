@@ -40,22 +40,25 @@ project.write('use.mjs', USE);
 for (const version of TAKEN) {
   console.log(`Node ${runOn(project, version).trim()}: works`);
 }
+const COMMAND = join('node_modules', 'redoubt-runtime', 'dist', 'cli', 'main.js');
 for (const version of REFUSED) {
-  const said = refusalOn(project, version);
-  if (said === undefined) throw new Error(`Node ${version} does not say that it is too old`);
-  console.log(`Node ${version}: ${said}`);
+  for (const args of [['use.mjs'], [COMMAND, 'serve']]) {
+    const said = refusalOn(project, version, args);
+    if (said === undefined) throw new Error(`Node ${version} does not say that it is too old for ${args.join(' ')}`);
+    console.log(`Node ${version}: ${said}`);
+  }
 }
 
-function runOn(on: Project, version: string): string {
+function runOn(on: Project, version: string, args: readonly string[] = ['use.mjs']): string {
   // What the package `node` installs by a script, which npm no longer runs unasked.
   const name = `node-${process.platform}-${process.arch}`;
   on.install('--no-save', `${name}@${version}`);
-  return on.run(join(on.dir, 'node_modules', name, 'bin', 'node'), ['use.mjs']);
+  return on.run(join(on.dir, 'node_modules', name, 'bin', 'node'), args);
 }
 
-function refusalOn(on: Project, version: string): string | undefined {
+function refusalOn(on: Project, version: string, args: readonly string[]): string | undefined {
   try {
-    runOn(on, version);
+    runOn(on, version, args);
     return undefined;
   } catch (error) {
     return /Redoubt needs Node .*/.exec((error as Error).message)?.[0];

@@ -18,6 +18,9 @@ export const PEERS = {
   ws: '8.0.0',
 } as const satisfies Record<string, string>;
 
+/** The same as `engines` in package.json, which npm only warns about. */
+export const OLDEST_NODE = '22.18.0';
+
 export type PeerName = keyof typeof PEERS;
 
 const require = createRequire(import.meta.url);
@@ -60,9 +63,11 @@ export function requirePeer<T>(name: PeerName): T {
 /**
  * Makes sure that Node is not too old.
  *
+ * @param version - default: the one that runs
+ * @param from - default: `OLDEST_NODE`
  * @throws {RedoubtError} `ERR_PEER`
  */
-export function assertNode(version: string, from: string): void {
+export function assertNode(version: string = process.versions.node, from: string = OLDEST_NODE): void {
   if (isOlder(version, from)) throw peerError(`Redoubt needs Node ${from} or later, and this is Node ${version}`);
 }
 

@@ -2,8 +2,14 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { OLDEST_NODE } from '../../../src/core/node-version.ts';
-import { PEERS, type PeerName, assertNode, assertPeers, installedVersion } from '../../../src/core/peers.ts';
+import {
+  OLDEST_NODE,
+  PEERS,
+  type PeerName,
+  assertNode,
+  assertPeers,
+  installedVersion,
+} from '../../../src/core/peers.ts';
 
 interface Manifest {
   readonly engines: { readonly node: string };
