@@ -3,6 +3,7 @@ import type { Session, SessionData } from 'express-session';
 
 import type { Clock } from '../../core/clock.ts';
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
+import { createBeside } from './beside.ts';
 import { Store } from './express-session.ts';
 import { Print, printOf } from './print.ts';
 
@@ -74,8 +75,8 @@ export class SealedStore extends Store {
   /** Put on it by express-session. */
   declare generate: (req: Request) => void;
   readonly #options: SealedStoreOptions;
-  readonly #known = new WeakMap<object, Known>();
-  readonly #saved = new WeakMap<object, Saving>();
+  readonly #known = createBeside<Known>();
+  readonly #saved = createBeside<Saving>();
   readonly #destroying = new Map<string, Promise<void>>();
 
   constructor(options: SealedStoreOptions) {
