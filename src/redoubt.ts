@@ -7,6 +7,7 @@ import { readVersion } from './config/version.ts';
 import { watchFiles } from './config/watch.ts';
 import { type Clock, sleep, systemClock } from './core/clock.ts';
 import { RedoubtError } from './core/errors.ts';
+import { suggest } from './core/format.ts';
 import { LoopLag } from './core/loop-lag.ts';
 import { type BackendTable, type Service, type ServiceName } from './core/mode.ts';
 import { type Controls, createControls, loadDrivers, redisOf } from './controls.ts';
@@ -34,6 +35,7 @@ export interface ComposedRedoubt extends Redoubt {
   reload(source?: RevisionSource): ReloadResult;
 }
 
+const OPTIONS = ['config', 'machines', 'logger'] as const satisfies readonly (keyof RedoubtOptions)[];
 const RELOAD_EVENT = 'operator.reload';
 
 /**
@@ -59,6 +61,12 @@ export async function composeRedoubt(
   options: RedoubtOptions = {},
   audience: Audience = 'library',
 ): Promise<ComposedRedoubt> {
+  for (const name of Object.keys(options)) {
+    if ((OPTIONS as readonly string[]).includes(name)) continue;
+    const near = suggest(name, OPTIONS);
+    const message = `createRedoubt() has no option "${name}"${near ? ` (did you mean "${near}"?)` : ''}; known are ${OPTIONS.join(', ')}`;
+    throw new RedoubtError('ERR_CONFIG', { message });
+  }
   const read = (): LoadedConfig => {
     const { config: given } = options;
     return loadConfig({ audience, ...(typeof given === 'string' ? { file: given } : { overrides: given }) });
@@ -183,6 +191,7 @@ class Composition implements ComposedRedoubt {
 
   reload(source: RevisionSource = 'call'): ReloadResult {
     try {
+      if (this.#closing) throw new RedoubtError('ERR_CLOSED');
       const { config, pending } = mergeReloadable(this.#running, this.#source.read().config);
       const definitions = this.#source.load(config);
       this.#assertSameRedises(definitions);
@@ -259,6 +268,7 @@ class Composition implements ComposedRedoubt {
       get: (id) => steering.get(id),
       on: (_event, listener) => steering.listen(listener),
       send: (id, { type }) => {
+        if (this.#closing) throw new RedoubtError('ERR_CLOSED');
         if (!types.includes(type)) {
           throw new RedoubtError('ERR_EVENT', { message: `found "${type}"; known are ${types.join(', ')}` });
         }

@@ -165,6 +165,8 @@ export class Steering {
     this.#modes = modes;
     // Before the first verdicts there is nothing to tell: everything starts without its dependencies.
     if (!this.isSettled) return;
-    for (const service of services) this.#modeLog.tell(modes.get(service.name) as Mode, service.report().notice);
+    for (const service of services) {
+      if (service.isUsed) this.#modeLog.tell(modes.get(service.name) as Mode, service.report().notice);
+    }
   }
 }

@@ -99,6 +99,8 @@ export interface ServiceReport {
 /** What the composition root asks of every service. */
 export interface Service extends AsyncDisposable {
   readonly name: ServiceName;
+  /** Whether the application uses it: an outage of what it does not use is no news to anybody. */
+  readonly isUsed: boolean;
   /** Takes the new mode at once, without waiting; the first call comes before the service is used. */
   applyMode(mode: Mode): void;
   /**

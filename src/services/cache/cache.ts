@@ -79,6 +79,7 @@ const MAX_NAMESPACES = 100;
 
 class CacheService implements Cache, Service {
   readonly name = 'cache';
+  readonly isUsed = true;
   readonly #core: Core;
   readonly #tags: Tags;
   readonly #common: Common;

@@ -43,6 +43,8 @@ class JobsService implements Jobs, Service {
   readonly #workers = new Set<QueueWorker>();
   readonly #counters = { added: 0, rejected: 0, unknown: 0, workerErrors: 0 };
   #mode: Mode | undefined;
+  /** Options without effect that the log has told of. */
+  readonly #unknown = new Set<string>();
   #used = false;
   #closed = false;
 
@@ -58,6 +60,7 @@ class JobsService implements Jobs, Service {
   queue(name: string): JobQueue {
     assertQueueName(name);
     assertBull();
+    this.#used = true;
     return {
       add: (job, data, options = {}) => this.#add(name, job, data, options),
       counts: () => this.#readCounts(name),
@@ -68,6 +71,7 @@ class JobsService implements Jobs, Service {
     assertQueueName(name);
     const { concurrency = 1 } = options;
     assertConcurrency(concurrency);
+    this.#warnOfUnknown(options, ['concurrency']);
     assertBull();
     if (this.#closed) throw new RedoubtError('ERR_CLOSED');
     this.#used = true;
@@ -91,6 +95,10 @@ class JobsService implements Jobs, Service {
     );
     this.#workers.add(worker);
     return worker;
+  }
+
+  get isUsed(): boolean {
+    return this.#used;
   }
 
   applyMode(mode: Mode): void {
@@ -138,7 +146,7 @@ class JobsService implements Jobs, Service {
     assertJobId(id);
     assertDelay(delayMs);
     if (this.#closed) throw new RedoubtError('ERR_CLOSED');
-    this.#used = true;
+    this.#warnOfUnknown(options, ['id', 'delayMs']);
     if (!this.#onRedis) throw this.#refusal(queue);
     const bull = await loadBull();
     if (!this.#onRedis) throw this.#refusal(queue);
@@ -164,8 +172,18 @@ class JobsService implements Jobs, Service {
     return { id, backend: 'redis' };
   }
 
+  /** Left over from BullMQ, most often: said once, since nothing else shows that it has no effect. */
+  #warnOfUnknown(options: object, known: readonly string[]): void {
+    for (const name of Object.keys(options)) {
+      if (known.includes(name) || this.#unknown.has(name)) continue;
+      this.#unknown.add(name);
+      this.#log.warn({ option: name }, `The job option "${name}" has no effect; known are ${known.join(', ')}`);
+    }
+  }
+
   async #readCounts(queue: string): Promise<JobCounts> {
-    if (!this.#onRedis || this.#closed) return this.#counts.last(queue);
+    if (this.#closed) throw new RedoubtError('ERR_CLOSED');
+    if (!this.#onRedis) return this.#counts.last(queue);
     try {
       const bull: Bull = await loadBull();
       const counts = await this.#redis.call(

@@ -231,6 +231,10 @@ class SessionService implements Sessions, Service, FleetMember {
     return this.#fleet.view.peers;
   }
 
+  get isUsed(): boolean {
+    return this.#sealers.size > 0;
+  }
+
   middleware(given: SessionMiddlewareOptions = {}): Middleware {
     const options = readOptions(given, this.#options);
     const { signing, sealing } = this.#secrets.resolve(options.secret);

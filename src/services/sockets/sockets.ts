@@ -51,6 +51,10 @@ class SocketsService implements Sockets, Service {
     return this.#adapter;
   }
 
+  get isUsed(): boolean {
+    return this.#adapter !== undefined;
+  }
+
   applyMode(mode: Mode): void {
     const before = this.#mode;
     this.#mode = mode;

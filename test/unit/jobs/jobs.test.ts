@@ -2,19 +2,19 @@ import { describe, expect, it } from 'vitest';
 
 import type { RedisBackend } from '../../../src/backends/types.ts';
 import { type ErrorDetails, RedoubtError } from '../../../src/core/errors.ts';
-import { silentLogger } from '../../../src/observe/log.ts';
+import { type Logger, silentLogger } from '../../../src/observe/log.ts';
 import { createJobs } from '../../../src/services/jobs/jobs.ts';
 import { LastCounts } from '../../../src/services/jobs/counts.ts';
 import { SimulatedClock } from '../../support/clock.ts';
 import { modeOf, testConfig } from '../../support/service-rig.ts';
 
 /** Jobs on a Redis whose every call ends with this error. */
-function failingJobs(error: unknown) {
+function failingJobs(error: unknown, log: Logger = silentLogger) {
   const call = async (): Promise<never> => {
     throw error;
   };
   const redis = { engaged: true, call } as unknown as RedisBackend;
-  const jobs = createJobs({ config: testConfig(), redis, log: silentLogger, clock: new SimulatedClock() });
+  const jobs = createJobs({ config: testConfig(), redis, log, clock: new SimulatedClock() });
   jobs.applyMode(modeOf('jobs', ['redis', 'reject']));
   return jobs;
 }
@@ -59,6 +59,28 @@ describe('the jobs service', () => {
     for (let n = 0; n <= 1_000; n += 1) counts.fresh(`q${n}`, { waiting: n });
     expect(counts.last('q0')).toMatchObject({ asOf: null });
     expect(counts.last('q1000')).toMatchObject({ waiting: 1_000, stale: true, asOf: clock.wallNow() });
+  });
+
+  it('says once which option of BullMQ has no effect', async () => {
+    const warnings: string[] = [];
+    const jobs = failingJobs(unavailable({}), { ...silentLogger, warn: (_facts, text) => void warnings.push(text) });
+    for (let i = 0; i < 2; i += 1) {
+      await jobs
+        .queue('q')
+        .add('x', {}, { id: 'a', attempts: 3 } as object)
+        .catch(() => undefined);
+    }
+    expect(warnings).toEqual([expect.stringContaining('"attempts" has no effect')]);
+  });
+
+  it('is used from its first queue on, and takes nothing more after close()', async () => {
+    const jobs = failingJobs(unavailable({}));
+    expect(jobs.isUsed).toBe(false);
+    const queue = jobs.queue('q');
+    expect(jobs.isUsed).toBe(true);
+    await jobs.close(AbortSignal.timeout(1000));
+    await expect(queue.add('x', {})).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(queue.counts()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
   it('refuses work that cannot be: no concurrency, a queue name with a colon', () => {
