@@ -1,15 +1,23 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type IncomingHttpHeaders, type Server, createServer, request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import {
+  type IncomingHttpHeaders,
+  IncomingMessage,
+  type RequestListener,
+  type Server,
+  ServerResponse,
+  createServer,
+  request,
+} from 'node:http';
+import { type AddressInfo, type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 import compression from 'compression';
-import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
+import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { loadConfig } from '../../src/config/load.ts';
@@ -46,6 +54,8 @@ interface RigOptions {
   readonly behind?: RequestHandler[];
   readonly handler: RequestHandler;
   readonly onError?: ErrorRequestHandler;
+  /** In the place of an Express application. */
+  readonly plain?: (middleware: RequestHandler) => RequestListener;
 }
 
 const rigs: Disposable[] = [];
@@ -53,7 +63,7 @@ afterEach(() => {
   for (const rig of rigs.splice(0)) rig[Symbol.dispose]();
 });
 
-async function start({ before = [], behind = [], handler, onError }: RigOptions): Promise<Rig> {
+async function start({ before = [], behind = [], handler, onError, plain }: RigOptions): Promise<Rig> {
   const { config } = loadConfig({ env: { NODE_ENV: 'test' } });
   const vault = new FakeVault();
   const { touchEveryMs, retryAfterMs } = config.sessions;
@@ -64,7 +74,8 @@ async function start({ before = [], behind = [], handler, onError }: RigOptions)
   const options = readOptions({}, { config, log: silentLogger });
   const errors: unknown[] = [];
   for (const one of before) app.use(one);
-  app.use(createMiddleware(store, { ...options, secret: ['a secret'] }));
+  const middleware = createMiddleware(store, { ...options, secret: ['a secret'] });
+  app.use(middleware);
   for (const one of behind) app.use(one);
   app.get('/', handler);
   app.use(((error: unknown, _req, _res, next) => {
@@ -72,7 +83,7 @@ async function start({ before = [], behind = [], handler, onError }: RigOptions)
     next(error);
   }) as ErrorRequestHandler);
   if (onError) app.use(onError);
-  const server = createServer(app).listen(0, LOOPBACK);
+  const server = createServer(plain?.(middleware) ?? app).listen(0, LOOPBACK);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const rig: Rig = {
@@ -117,7 +128,8 @@ async function waitForBytes(port: number, withinMs: number): Promise<string | un
     const bytes = (await Promise.race([once(socket, 'data'), delay(withinMs)])) as [Buffer] | undefined;
     return bytes?.[0].toString();
   } finally {
-    socket.destroy();
+    // With a reset: a client that has only sent all it wants to send is still there to read.
+    socket.resetAndDestroy();
   }
 }
 
@@ -396,7 +408,215 @@ async function* endless(): AsyncGenerator<string> {
   }
 }
 
+const answerLater: ErrorRequestHandler = (error: RedoubtError, _req, res, _next) =>
+  void setTimeout(() => res.status(error.status).json({ code: error.code }), 30);
+
+describe('the answer in the place of one that was refused', () => {
+  const refused = { status: 503, body: '{"code":"ERR_SESSION_NOT_SAVED"}', cut: false };
+
+  it.each([
+    [
+      'writes on',
+      async (res: Response) => {
+        for (let i = 0; i < 10; i += 1) {
+          res.write('of the old answer');
+          await delay(5);
+        }
+        res.end('its end');
+      },
+    ],
+    [
+      'looks whether headers are sent',
+      async (res: Response) => {
+        res.flushHeaders();
+        await delay(10);
+        if (!res.headersSent) res.writeHead(200, { 'X-Old': 'yes' });
+        res.status(200);
+        res.setHeader('X-Old', 'yes');
+        res.end('of the old answer');
+      },
+    ],
+    [
+      'had announced trailers',
+      (res: Response) => {
+        res.setHeader('Trailer', 'X-Sum');
+        res.write('of the old answer');
+        res.addTrailers({ 'X-Sum': '1' });
+        res.end();
+      },
+    ],
+  ] as const)("is the error handler's alone, where the old handler %s", async (_, handler) => {
+    const rig = await start({ handler: change(handler), onError: answerLater });
+    rig.vault.failure = new Error('gone');
+    const answer = await rig.get();
+    expect(answer).toMatchObject(refused);
+    expect(answer.headers['x-old']).toBeUndefined();
+    await delay(60);
+    expect((await rig.get()).body).toBe(refused.body);
+  });
+
+  it('is made of the error where the error handler does not answer in time', async () => {
+    const rig = await start({
+      handler: change((res) => res.send('sent')),
+      onError: (_error, _req, _res, _next) => undefined,
+    });
+    rig.vault.failure = new Error('gone');
+    const { status, headers, body } = await rig.get();
+    expect([status, headers['content-type']]).toEqual([503, 'application/problem+json']);
+    expect(JSON.parse(body)).toMatchObject({ code: 'ERR_SESSION_NOT_SAVED' });
+  });
+
+  it.each([
+    ['is no router, and would run its handler again', (run: () => void) => () => run()],
+    [
+      'is a router and throws',
+      (run: () => void) =>
+        function next(error?: unknown): void {
+          if (error) throw error as Error;
+          run();
+        },
+    ],
+  ])('is made of the error where next() %s', async (_, nextOf) => {
+    let runs = 0;
+    const rig = await start({
+      handler: (_req, res) => void res.end(),
+      plain: (middleware) => (req, res) => {
+        const run = (): void => {
+          runs += 1;
+          Object.assign((req as Request).session, { user: 'ann' });
+          res.writeHead(200);
+          res.end('sent');
+        };
+        middleware(req as Request, res as Response, nextOf(run));
+      },
+    });
+    rig.vault.failure = new Error('gone');
+    expect(await rig.get()).toMatchObject({ status: 503, cut: false });
+    rig.vault.failure = undefined;
+    expect(await rig.get()).toMatchObject({ status: 200, body: 'sent' });
+    expect(runs).toBe(2);
+  });
+});
+
+describe('an answer without a connection, as adapters for clouds and tests make it', () => {
+  class Injected extends ServerResponse {
+    readonly bytes: Buffer[] = [];
+
+    constructor(req: IncomingMessage) {
+      super(req);
+      const sink = new Writable({
+        write: (chunk: Buffer, _encoding, done) => {
+          this.bytes.push(chunk);
+          done();
+        },
+      });
+      this.assignSocket(sink as unknown as Socket);
+    }
+  }
+
+  /** As adapters do: the answer is whole when it is finished, whoever ended it. */
+  async function inject(rig: Rig): Promise<{ text: string; stored: number }> {
+    const req = new IncomingMessage(new Writable() as unknown as Socket);
+    Object.assign(req, { url: '/', method: 'GET', httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1 });
+    req.push(null);
+    const res = new Injected(req);
+    rig.server.emit('request', req, res);
+    if (!res.writableEnded) await once(res, 'finish');
+    return { text: Buffer.concat(res.bytes).toString(), stored: rig.vault.rows.size };
+  }
+
+  it('is ended when its session is saved, and not before', async () => {
+    const rig = await start({ handler: change((res) => res.send('sent')) });
+    rig.vault.gate = delay(20);
+    const { text, stored } = await inject(rig);
+    expect(text).toMatch(/^HTTP\/1.1 200 OK[^]*Set-Cookie[^]*sent$/);
+    expect(stored).toBe(1);
+  });
+
+  it('is refused where the save is', async () => {
+    const rig = await start({
+      handler: change((res) => res.send('sent')),
+      onError: (error: RedoubtError, _req, res, _next) => void res.status(503).send(error.code),
+    });
+    rig.vault.failure = new Error('gone');
+    const { text } = await inject(rig);
+    expect(text).toMatch(/^HTTP\/1.1 503[^]*ERR_SESSION_NOT_SAVED$/);
+    expect(text).not.toContain('Set-Cookie');
+  });
+});
+
+describe('a logout that was refused', () => {
+  it('is not answered as if it had happened, although its handler does not look', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        if (req.headers.cookie === undefined) Object.assign(req.session, { user: 'ann' });
+        else return void req.session.destroy(() => res.sendStatus(204));
+        return void res.send('in');
+      },
+    });
+    const [cookie = ''] = (await rig.get()).headers['set-cookie']![0]!.split(';', 1);
+    rig.vault.gate = delay(5).then(() => void (rig.vault.failure = new Error('gone')));
+    expect((await rig.get({ Cookie: cookie })).status).toBe(503);
+    expect(rig.vault.rows.size).toBe(1);
+  });
+
+  it('is answered as its handler likes where it does look', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        if (req.headers.cookie === undefined) Object.assign(req.session, { user: 'ann' });
+        else return void req.session.destroy((error: unknown) => res.status(error ? 502 : 204).send('again, please'));
+        return void res.send('in');
+      },
+    });
+    const [cookie = ''] = (await rig.get()).headers['set-cookie']![0]!.split(';', 1);
+    rig.vault.gate = delay(5).then(() => void (rig.vault.failure = new Error('gone')));
+    expect(await rig.get({ Cookie: cookie })).toMatchObject({ status: 502, body: 'again, please' });
+  });
+});
+
+describe('a session behind a proxy of the application', () => {
+  it('is not written where it was only read', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        if (req.headers.cookie === undefined) Object.assign(req.session, { user: 'ann' });
+        else req.session = new Proxy(req.session, {});
+        res.send('read');
+      },
+    });
+    const [cookie = ''] = (await rig.get()).headers['set-cookie']![0]!.split(';', 1);
+    rig.vault.calls.length = 0;
+    expect((await rig.get({ Cookie: cookie })).status).toBe(200);
+    expect(rig.vault.calls).toEqual(['read', 'touch']);
+  });
+});
+
 describe('an answer that waits', () => {
+  it('reaches a client that has sent all it wants to send', async () => {
+    const rig = await start({ handler: change((res) => res.send('sent')) });
+    rig.vault.gate = delay(30);
+    const socket = connect({ port: rig.port, host: LOOPBACK, allowHalfOpen: true });
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'end', { signal: AbortSignal.timeout(2000) });
+    expect(text).toMatch(/^HTTP\/1.1 200[^]*sent$/);
+  });
+
+  it('stores a change of the cookie that comes between its first byte and its end', async () => {
+    const rig = await start({
+      handler: (req, res) => {
+        if (req.headers.cookie === undefined) Object.assign(req.session, { user: 'ann' });
+        res.write('first');
+        if (req.headers.cookie !== undefined) req.session.cookie.maxAge = 5000;
+        res.end('last');
+      },
+    });
+    const [cookie = ''] = (await rig.get()).headers['set-cookie']![0]!.split(';', 1);
+    await rig.get({ Cookie: cookie });
+    const [row] = rig.vault.rows.values();
+    expect(JSON.parse(row!.text)).toMatchObject({ cookie: { originalMaxAge: 5000 }, user: 'ann' });
+  });
+
   it('keeps its turn on a connection with pipelined requests', async () => {
     let count = 0;
     const rig = await start({

@@ -150,6 +150,21 @@ describe.each(Object.entries(TIERS))('concurrent requests of one session on %s',
     expect(await b.load('sid')).toMatchObject({ user: 'bea', visits: 3 });
   });
 
+  it('a save that waits for the one before it keeps what that one was joined with, and the changes since', async () => {
+    const [a, b] = await startTwo(withRedis, {});
+    await a.save('sid', { visits: 1 });
+    const [mine, theirs] = [(await a.load('sid'))!, (await b.load('sid'))!];
+    Object.assign(theirs, { theirs: 1, visits: 7 });
+    await b.save('sid', theirs);
+    Object.assign(mine, { first: 1 });
+    const first = a.save('sid', mine);
+    // While the first is on its way and finds what the other one has changed.
+    Object.assign(mine, { second: 2, visits: 9 });
+    await Promise.all([first, a.save('sid', mine)]);
+    expect(await b.load('sid')).toMatchObject({ theirs: 1, first: 1, second: 2, visits: 9 });
+    expect(mine).toMatchObject({ theirs: 1, visits: 9 });
+  });
+
   it('every conflict is answered 409 where the configuration says reject', async () => {
     const [a, b] = await startTwo(withRedis, { conflict: 'reject' });
     await a.save('sid', { user: 'ann', visits: 1 });

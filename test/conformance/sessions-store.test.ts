@@ -131,6 +131,22 @@ describe('the store', () => {
     expect((await rig.load('sid'))?.visits).toBe(3);
   });
 
+  it('does not take a session for stored under an id that was ended', async () => {
+    const rig = await start();
+    await rig.save('sid', { visits: 1 });
+    await rig.destroy('sid');
+    await expect(rig.save('sid', { visits: 2 })).rejects.toMatchObject({ code: 'ERR_SESSION_CONFLICT' });
+  });
+
+  it('saves the content of one session as another one', async () => {
+    const rig = await start();
+    await rig.save('sid', { visits: 1 });
+    const data = (await told<SessionData>((done) => rig.store.get('sid', done as never)))!;
+    const made = rig.store.createSession({ sessionID: 'other', sessionStore: rig.store } as never, data);
+    await rig.save('other', made);
+    expect((await rig.load('other'))?.visits).toBe(1);
+  });
+
   it('rejects every call with ERR_CLOSED after close()', async () => {
     const rig = await start();
     await rig.save('sid', { visits: 1 });

@@ -1,18 +1,15 @@
 import type { NextFunction, Request, Response } from 'express';
-import type { Session, SessionData } from 'express-session';
 
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
-import { type Print, printOf, unstorable } from './print.ts';
-import type { SealedStore } from './store.ts';
+import { Deferred, type Waiting, isConnection } from './deferred.ts';
+import { Keeper, type KeeperOptions } from './keeper.ts';
+import { unstorable } from './print.ts';
+import { giveSecondAnswer, tellOfError } from './second-answer.ts';
 import { Withheld } from './withheld.ts';
 
-export interface HoldOptions {
-  readonly store: SealedStore;
+export interface HoldOptions extends KeeperOptions {
   /** Name of the session cookie. */
   readonly name: string;
-  readonly resave: boolean;
-  readonly saveUninitialized: boolean;
-  readonly unsetDestroys: boolean;
   /** `res.end` from before express-session, which saves after it has sent. */
   readonly sendEnd: Response['end'];
 }
@@ -42,7 +39,7 @@ class Hold {
   readonly #options: HoldOptions;
   readonly #keeper: Keeper;
   readonly #pipes = new Set<{ unpipe(to: unknown): unknown }>();
-  #withheld: Withheld | undefined;
+  #waiting: Waiting | undefined;
   #underWay = 0;
   #ended = false;
   #refused: RedoubtError | undefined;
@@ -69,10 +66,12 @@ class Hold {
     // A compressor behind us, or a handler, may go on with an answer that has been given up.
     res.write = ((...args: unknown[]) => this.#refused !== undefined || write.apply(res, args as never)) as never;
     res.end = ((...args: unknown[]) => {
-      if (this.#refused && this.#withheld === undefined) return res;
+      if (this.#refused && this.#waiting === undefined) return res;
       this.#keep();
       this.#ended = true;
-      this.#options.sendEnd.apply(res, args as never);
+      const end = (): void => void this.#options.sendEnd.apply(res, args as never);
+      if (this.#waiting instanceof Deferred) this.#waiting.keepEnd(end);
+      else end();
       return res;
     }) as Response['end'];
     res.on('pipe', (source: { unpipe(to: unknown): unknown }) => this.#pipes.add(source));
@@ -85,43 +84,59 @@ class Hold {
     if (this.#refused || this.#res.writableEnded) return;
     let work: Promise<void> | undefined;
     try {
-      work = this.#keeper.keep();
+      work = this.#keeper.keep(this.#res.statusCode >= 400);
     } catch (error) {
       // At once, so that express-session does not trip over the same session when the headers are made.
       this.#refused = unstorable(error);
       work = Promise.reject(this.#refused);
     }
     if (work === undefined) return;
-    this.#withheld ??= new Withheld(this.#res);
+    this.#waiting ??= this.#wait();
     this.#underWay += 1;
     work.then(
       () => this.#kept(),
-      (error: unknown) => void this.#refuse(error),
+      // Whatever is wrong with an answer that is refused, it must not be taken for a whole one.
+      (error: unknown) => void this.#refuse(error).catch(() => this.#res.destroy()),
     );
   }
 
   #kept(): void {
     this.#underWay -= 1;
     if (this.#underWay > 0 || this.#refused) return;
-    this.#withheld?.release();
-    this.#withheld = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.release();
+  }
+
+  #wait(): Waiting {
+    return isConnection(this.#req.socket) ? new Withheld(this.#res) : new Deferred(this.#res);
   }
 
   async #refuse(cause: unknown): Promise<void> {
-    const withheld = this.#withheld;
-    if (withheld === undefined) return;
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
     const res = this.#res;
-    this.#refused ??= isRedoubtError(cause) ? cause : new RedoubtError('ERR_SESSION_NOT_SAVED', {}, { cause });
-    // What a compressor still makes of the old answer must not get into the new one.
+    const error = (this.#refused ??= isRedoubtError(cause)
+      ? cause
+      : new RedoubtError('ERR_SESSION_NOT_SAVED', {}, { cause }));
+    if (waiting instanceof Withheld) await this.#compressed();
+    if (this.#waiting === undefined) return;
+    this.#waiting = undefined;
+    for (const source of this.#pipes) source.unpipe(res);
+    if (!waiting.takeBack(error)) {
+      res.destroy();
+      return tellOfError(error, this.#next);
+    }
+    this.#clearHeaders(error);
+    giveSecondAnswer(res, error, this.#next);
+  }
+
+  /** What a compressor still makes of the old answer must not get into the new one. */
+  async #compressed(): Promise<void> {
+    const res = this.#res;
     for (let turn = 0; this.#ended && !res.writableEnded && !res.destroyed && turn < COMPRESSOR_TURNS; turn += 1) {
       await new Promise((resolve) => setTimeout(resolve, TURN_MS));
     }
-    if (this.#withheld === undefined) return;
-    this.#withheld = undefined;
-    for (const source of this.#pipes) source.unpipe(res);
-    if (withheld.takeBack(this.#refused)) this.#clearHeaders(this.#refused);
-    else this.#req.socket.destroy();
-    this.#next(this.#refused);
   }
 
   /** What belonged to the answer that is not given; what middleware set for every answer stays. */
@@ -164,72 +179,5 @@ const OF_THE_ANSWER = [
   'Last-Modified',
   'Location',
   'Set-Cookie',
+  'Trailer',
 ];
-
-/** What becomes of a request's session at its end, by the rules of express-session. */
-class Keeper {
-  readonly #req: Request;
-  readonly #options: HoldOptions;
-  readonly #originalId: string;
-  readonly #cameWithIt: boolean;
-  #resaved = false;
-  #prolonged = false;
-  #destroyed = false;
-
-  constructor(req: Request, options: HoldOptions) {
-    this.#req = req;
-    this.#options = options;
-    this.#originalId = req.sessionID;
-    this.#cameWithIt = options.store.printOf(req.session) !== undefined;
-  }
-
-  /**
-   * Starts what must be done for the session as it is now.
-   *
-   * @returns `undefined` where there is nothing to wait for
-   * @throws {RedoubtError} `ERR_SESSION_VALUE`
-   */
-  keep(): Promise<void> | undefined {
-    const current = this.#req.session as (Session & SessionData) | null | undefined;
-    // A handler may have ended or renewed it without waiting.
-    const ending = this.#options.store.destroying(this.#originalId);
-    const work = current ? this.#save(current) : this.#end();
-    if (ending === undefined || work === undefined) return ending ?? work;
-    return Promise.all([ending, work]).then(() => undefined);
-  }
-
-  #save(current: Session & SessionData): Promise<void> | undefined {
-    // Whatever an application has put there, express-session takes no other.
-    if (typeof this.#req.sessionID !== 'string') return undefined;
-    try {
-      current.touch();
-    } catch (error) {
-      throw unstorable(error);
-    }
-    const { store } = this.#options;
-    const print = printOf(current);
-    if (this.#mustSave(current, print)) return store.save(current.id, current, print);
-    if (!this.#cameWithIt || this.#prolonged || current.id !== this.#originalId) return undefined;
-    this.#prolonged = true;
-    return store.prolong(current.id, current, print);
-  }
-
-  #mustSave(current: Session & SessionData, print: Print): boolean {
-    const { store, resave, saveUninitialized } = this.#options;
-    if (current.id !== this.#originalId || store.isSaving(current)) return true;
-    const known = store.printOf(current);
-    if (known && known.content !== print.content) return true;
-    if (known && resave && !this.#resaved) return (this.#resaved = true);
-    return known === undefined && (saveUninitialized || !print.isEmpty);
-  }
-
-  #end(): Promise<void> | undefined {
-    const { store, unsetDestroys } = this.#options;
-    const sid = this.#req.sessionID as string | undefined;
-    if (!unsetDestroys || !sid || this.#destroyed) return undefined;
-    this.#destroyed = true;
-    return new Promise((resolve, reject) => {
-      store.destroy(sid, (error) => (error ? reject(error as Error) : resolve()));
-    });
-  }
-}

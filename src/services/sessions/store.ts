@@ -52,6 +52,7 @@ export interface SealedStoreOptions {
 
 /** What the store holds of a session object that it gave out, or took. */
 interface Known {
+  readonly sid: string;
   readonly origin: Origin;
   readonly print: Print;
 }
@@ -91,7 +92,7 @@ export class SealedStore extends Store {
         return null;
       }
       const { data, origin } = found;
-      this.#known.set(data, { origin, print: new Print(origin.text) });
+      this.#known.set(data, { sid, origin, print: new Print(origin.text) });
       return data;
     };
     answer(
@@ -104,7 +105,8 @@ export class SealedStore extends Store {
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const known = this.#known.get(data);
     const made = super.createSession(req, data);
-    if (known !== undefined) this.#known.set(made, known);
+    // The content of one session may be made another one, which nobody has saved then.
+    if (known?.sid === req.sessionID) this.#known.set(made, known);
     return made;
   }
 
@@ -167,7 +169,8 @@ export class SealedStore extends Store {
     const forget = (): void => {
       if (this.#destroying.get(sid) === done) this.#destroying.delete(sid);
     };
-    done.then(forget, forget);
+    // Known a little longer where it fails: the callback may answer as if it had not.
+    done.then(forget, () => setImmediate(forget));
     answer(done, callback);
   }
 
@@ -179,6 +182,12 @@ export class SealedStore extends Store {
       this.generate(req);
       callback();
     }
+  }
+
+  /** Takes an object for the session that another one is, such as a proxy that an application has put around it. */
+  follow(data: object, original: object): void {
+    const known = this.#known.get(original);
+    if (known !== undefined && !this.#known.has(data)) this.#known.set(data, known);
   }
 
   /** What is stored of this object; `undefined` for a session that was never saved. */
@@ -198,19 +207,21 @@ export class SealedStore extends Store {
 
   #write(sid: string, data: SessionData, print: Print): Promise<void> {
     const { vault, clock } = this.#options;
-    const mine = print.text;
     const before = this.#saved.get(data);
     const work = async (): Promise<void> => {
       this.#assertOpen();
-      // The save before this one says what this one starts from.
-      if (before && !before.settled) await before.done.catch(() => undefined);
+      if (before && !before.settled) {
+        // The save before this one says what this one starts from, and may have brought what others changed.
+        await before.done.catch(() => undefined);
+        saving.print = printOf(data);
+      }
+      const mine = saving.print.text;
       const origin = await vault.write(sid, this.#known.get(data)?.origin, mine, data);
       if (origin.text !== mine) {
-        const stored = JSON.parse(origin.text) as SessionData;
-        takeOver(data, JSON.parse(mine) as SessionData, stored);
+        takeOver(data, JSON.parse(mine) as SessionData, JSON.parse(origin.text) as SessionData);
         saving.print = new Print(origin.text);
       }
-      this.#known.set(data, { origin, print: saving.print });
+      this.#known.set(data, { sid, origin, print: saving.print });
     };
     const saving: Saving = { sid, print, at: clock.now(), done: Promise.resolve(), settled: false };
     const done = work().catch((error: unknown) => this.#refuse(error));
@@ -247,11 +258,16 @@ export class SealedStore extends Store {
   }
 }
 
+type Content = Record<string, unknown>;
+
 /** Shows in the request's own object what others changed, so that its next save does not take that for removed. */
 function takeOver(data: SessionData, mine: SessionData, stored: SessionData): void {
-  const [was, now] = [mine, stored] as unknown as [Record<string, unknown>, Record<string, unknown>];
+  const [was, now, is] = [mine, stored, data] as unknown as [Content, Content, Content];
   for (const key of new Set([...Object.keys(was), ...Object.keys(now)])) {
-    if (key === 'cookie' || JSON.stringify(was[key]) === JSON.stringify(now[key])) continue;
+    const before = JSON.stringify(was[key]);
+    if (key === 'cookie' || before === JSON.stringify(now[key])) continue;
+    // What the request has changed since is its own, and for its next save.
+    if (JSON.stringify(is[key]) !== before) continue;
     if (Object.hasOwn(now, key)) Reflect.set(data, key, now[key]);
     else Reflect.deleteProperty(data, key);
   }

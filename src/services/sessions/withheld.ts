@@ -40,16 +40,21 @@ const WRITTEN = new Set([
   '_removedTE',
   '_trailer',
   'chunkedEncoding',
+  'corked',
   'finished',
   'kBytesWritten',
   'kChunkedBuffer',
   'kChunkedLength',
-  'kCorked',
   'kNeedDrain',
 ]);
 
 /** What others put before the answer's own methods, such as a compressor that has ended already. */
 const WRAPPED = ['write', 'end', 'writeHead', 'on', 'addListener', '_writeRaw', '_flush'] as const;
+
+/** Gives an answer its own methods back, without what others do at its beginning and its end. */
+export function unwrap(res: ServerResponse): void {
+  for (const name of WRAPPED) Reflect.deleteProperty(res, name);
+}
 
 let Answer: typeof http.ServerResponse | undefined;
 
@@ -73,7 +78,7 @@ export class Withheld {
   readonly #socket: Socket | null;
   // Put back by assignment: an object from which a property was deleted is a slow one for V8, and sockets live long.
   readonly #natives: Pick<Outgoing, '_writeRaw' | '_flush'>;
-  readonly #destroy: Socket['destroy'] | undefined;
+  readonly #socketNatives: Pick<Socket, 'destroy' | 'end'> | undefined;
   #mustClose = false;
 
   constructor(res: ServerResponse) {
@@ -87,13 +92,19 @@ export class Withheld {
     this.#socket = res.socket;
     if (this.#socket === null) return;
     const socket = this.#socket;
-    const { destroy } = socket;
-    this.#destroy = destroy;
+    const { destroy, end } = socket;
+    this.#socketNatives = { destroy, end };
     // Whoever closes the connection behind an ended answer (Express, where a handler throws then; a server that closes
     // its idle connections) does so when the answer has been sent. A connection that is broken or over is another matter.
     socket.destroy = (error?: Error): Socket => {
       if (error !== undefined || !res.writableEnded || !socket.writable) return destroy.call(socket, error);
       this.#mustClose = true;
+      return socket;
+    };
+    // Node ends the connection of a client that has sent all it wants to send; it still reads.
+    socket.end = (...args: unknown[]): Socket => {
+      if (args.length > 0) return end.apply(socket, args as never);
+      this.#res._last = true;
       return socket;
     };
   }
@@ -120,7 +131,7 @@ export class Withheld {
     res.outputSize = 0;
     for (const callback of this.#callbacks) process.nextTick(callback, error);
     if (this.wasOut || this.#mustClose || res.destroyed) return false;
-    for (const name of WRAPPED) Reflect.deleteProperty(res, name);
+    unwrap(res);
     const fresh = new (answerClass())(res.req);
     for (const key of Reflect.ownKeys(fresh)) {
       const name = typeof key === 'symbol' ? key.description : key;
@@ -143,6 +154,6 @@ export class Withheld {
 
   #letGo(): void {
     Object.assign(this.#res, this.#natives);
-    if (this.#socket && this.#destroy) this.#socket.destroy = this.#destroy;
+    if (this.#socket) Object.assign(this.#socket, this.#socketNatives);
   }
 }
