@@ -22,7 +22,7 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Groups the calls of one turn of the event loop, or of one tick, into one, or into several full ones; while all calls are in flight,
+ * Groups the calls of one turn of the event loop into one, or into several full ones; while all calls are in flight,
  * later ones wait and share the next.
  *
  * A call never joins one that has left: that one may have looked before a write which the caller already knows of.
@@ -32,47 +32,29 @@ export class Batch<Item, Result> {
   #waiting: Waiting<Item, Result>[] = [];
   #running = 0;
   #gathering = false;
-  #ticking = false;
 
   constructor(options: BatchOptions<Item, Result>) {
     this.#options = options;
   }
 
-  /**
-   * @param soon - leaves as soon as the promises that are settled now have run: what one answer has set free leaves
-   * together, and does not wait for what else this turn of the loop has to do
-   * @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the call throws
-   */
-  add(item: Item, soon = false): Promise<Result> {
-    const { waitingMax, bound, size } = this.#options;
+  /** @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the call throws */
+  add(item: Item): Promise<Result> {
+    const { waitingMax, bound, parallel, size } = this.#options;
     if (this.#waiting.length >= waitingMax) {
       return Promise.reject(new RedoubtError('ERR_BACKPRESSURE', { bound, limit: waitingMax }));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
+      if (this.#running >= parallel) return;
       // A full group leaves at once, so that the backend works on it while the next one gathers.
-      if (this.#waiting.length >= size) this.#start();
-      else if (soon) this.#gatherTick();
-      else this.#gatherTurn();
-    });
-  }
-
-  #gatherTick(): void {
-    if (this.#ticking) return;
-    this.#ticking = true;
-    process.nextTick(() => {
-      this.#ticking = false;
-      this.#start();
-    });
-  }
-
-  /** Behind everything that this turn of the loop still does: requests that came together leave together. */
-  #gatherTurn(): void {
-    if (this.#gathering || this.#running >= this.#options.parallel) return;
-    this.#gathering = true;
-    setImmediate(() => {
-      this.#gathering = false;
-      this.#start();
+      if (this.#waiting.length >= size) return this.#start();
+      if (this.#gathering) return;
+      this.#gathering = true;
+      // Behind everything that this turn of the loop still does: requests that came together leave together.
+      setImmediate(() => {
+        this.#gathering = false;
+        this.#start();
+      });
     });
   }
 

@@ -167,9 +167,7 @@ export class RedisTier {
   ): Promise<WriteResult> {
     for (let move = 0; move < EPOCH_MOVES; move += 1) {
       const epoch = options.epoch ?? this.#epoch;
-      const write = { id, record, lifeMs, epoch, dirty: options.dirty ?? false };
-      // Those that one statement of PostgreSQL took are here together: Redis works while this turn goes on.
-      const { stored, answer } = await this.#writes.add(write, options.epoch !== undefined);
+      const { stored, answer } = await this.#writes.add({ id, record, lifeMs, epoch, dirty: options.dirty ?? false });
       if (typeof answer === 'string') {
         const held = parse(answer);
         return held.box === null && record.box === null

@@ -65,20 +65,6 @@ describe('grouped statements', () => {
     expect(await answers).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('leave before the end of the turn with all that one answer has set free, where they are asked to', async () => {
-    const { batch, statements, echo } = start();
-    const free = Promise.withResolvers<void>();
-    const answers = ['a', 'b'].map((item) => free.promise.then(() => batch.add(item, true)));
-    let turns = 0;
-    setImmediate(() => (turns += 1));
-    free.resolve();
-    await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)));
-    expect(turns).toBe(0);
-    expect(statements.map(({ items }) => items)).toEqual([['a', 'b']]);
-    await echo(0);
-    expect(await Promise.all(answers)).toEqual(['a', 'b']);
-  });
-
   it('never hold two items of one key, and keep their order', async () => {
     const { batch, statements, echo } = start();
     const answers = Promise.all(['a=1', 'a=2', 'b=1'].map((item) => batch.add(item)));
