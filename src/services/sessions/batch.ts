@@ -5,6 +5,8 @@ export interface BatchOptions<Item, Result> {
   readonly run: (items: readonly Item[]) => Promise<readonly Result[]>;
   /** Two items of one key never share a call; without it any two may. */
   readonly keyOf?: (item: Item) => string;
+  /** When a group that is not full leaves; default: at the end of the turn. */
+  readonly turn?: TurnEnd;
   /** Calls in flight. */
   readonly parallel: number;
   /** Most items of one call. */
@@ -13,6 +15,29 @@ export interface BatchOptions<Item, Result> {
   readonly waitingMax: number;
   /** The setting that `waitingMax` comes from, for the error. */
   readonly bound: string;
+}
+
+/** The end of a turn of the event loop, behind everything that it still does: what came together leaves together. */
+export class TurnEnd {
+  readonly #together: (leave: () => void) => void;
+  #leaving: (() => void)[] = [];
+
+  /** @param together - called around those that leave at the end of one turn, so that they may share a way */
+  constructor(together: (leave: () => void) => void = (leave) => leave()) {
+    this.#together = together;
+  }
+
+  atEnd(leave: () => void): void {
+    if (this.#leaving.push(leave) === 1) setImmediate(this.#run);
+  }
+
+  readonly #run = (): void => {
+    const leaving = this.#leaving;
+    this.#leaving = [];
+    this.#together(() => {
+      for (const leave of leaving) leave();
+    });
+  };
 }
 
 interface Waiting<Item, Result> {
@@ -29,12 +54,14 @@ interface Waiting<Item, Result> {
  */
 export class Batch<Item, Result> {
   readonly #options: BatchOptions<Item, Result>;
+  readonly #turn: TurnEnd;
   #waiting: Waiting<Item, Result>[] = [];
   #running = 0;
   #gathering = false;
 
   constructor(options: BatchOptions<Item, Result>) {
     this.#options = options;
+    this.#turn = options.turn ?? new TurnEnd();
   }
 
   /** @throws {RedoubtError} `ERR_BACKPRESSURE`, or what the call throws */
@@ -50,13 +77,14 @@ export class Batch<Item, Result> {
       if (this.#waiting.length >= size) return this.#start();
       if (this.#gathering) return;
       this.#gathering = true;
-      // Behind everything that this turn of the loop still does: requests that came together leave together.
-      setImmediate(() => {
-        this.#gathering = false;
-        this.#start();
-      });
+      this.#turn.atEnd(this.#leave);
     });
   }
+
+  readonly #leave = (): void => {
+    this.#gathering = false;
+    this.#start();
+  };
 
   #start(): void {
     while (this.#waiting.length > 0 && this.#running < this.#options.parallel) void this.#flush(this.#take());

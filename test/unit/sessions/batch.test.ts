@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { RedoubtError } from '../../../src/core/errors.ts';
-import { Batch } from '../../../src/services/sessions/batch.ts';
+import { Batch, TurnEnd } from '../../../src/services/sessions/batch.ts';
 
 /** Statements that wait for the test to answer them. */
 function start(options: { readonly parallel?: number; readonly waitingMax?: number } = {}) {
@@ -111,5 +111,32 @@ describe('grouped statements', () => {
       { status: 'fulfilled', value: 'good' },
       { status: 'rejected', reason: refusal },
     ]);
+  });
+
+  it('of two batches leave together at the end of their turn, and each turn anew', async () => {
+    const left: string[] = [];
+    const end = new TurnEnd((leave) => {
+      left.push('(');
+      leave();
+      left.push(')');
+    });
+    const open = (name: string): Batch<string, string> =>
+      new Batch({
+        run: (items) => {
+          left.push(`${name}:${items.join('+')}`);
+          return Promise.resolve(items);
+        },
+        turn: end,
+        parallel: 2,
+        size: 3,
+        waitingMax: 10,
+        bound: 'test.max',
+      });
+    const [reads, writes] = [open('read'), open('write')];
+    const first = [reads.add('a'), writes.add('b'), reads.add('c')];
+    expect(left).toEqual([]);
+    await Promise.all(first);
+    await writes.add('d');
+    expect(left).toEqual(['(', 'read:a+c', 'write:b', ')', '(', 'write:d', ')']);
   });
 });
