@@ -455,6 +455,22 @@ describe('the answer in the place of one that was refused', () => {
     expect((await rig.get()).body).toBe(refused.body);
   });
 
+  it('tells an old handler that there is no room for what it writes on, so that it waits', async () => {
+    let written = 0;
+    const rig = await start({
+      handler: change((res) => {
+        res.write('first');
+        setTimeout(() => {
+          while (written < 10_000 && res.write('of the old answer'.repeat(10))) written += 1;
+        }, 20);
+      }),
+      onError: answerLater,
+    });
+    rig.vault.failure = new Error('gone');
+    expect(await rig.get()).toMatchObject(refused);
+    expect(written).toBe(0);
+  });
+
   it('is made of the error where the error handler does not answer in time', async () => {
     const rig = await start({
       handler: change((res) => res.send('sent')),

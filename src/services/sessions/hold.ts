@@ -63,10 +63,10 @@ class Hold {
       if (!res.headersSent) this.#keep();
       return this.#withoutRefused(() => writeHead.apply(res, args as never));
     }) as Response['writeHead'];
-    // A compressor behind us, or a handler, may go on with an answer that has been given up.
-    res.write = ((...args: unknown[]) => this.#refused !== undefined || write.apply(res, args as never)) as never;
+    // A compressor behind us may go on with an answer that has been given up; nothing more is taken from it then.
+    res.write = ((...args: unknown[]) => !this.#isGivenUp && write.apply(res, args as never)) as never;
     res.end = ((...args: unknown[]) => {
-      if (this.#refused && this.#waiting === undefined) return res;
+      if (this.#isGivenUp) return res;
       this.#keep();
       this.#ended = true;
       const end = (): void => void this.#options.sendEnd.apply(res, args as never);
@@ -77,6 +77,10 @@ class Hold {
     res.on('pipe', (source: { unpipe(to: unknown): unknown }) => this.#pipes.add(source));
     // A handler that writes behind the end is told so by Node with an event that ends the process where nobody listens.
     res.on('error', () => undefined);
+  }
+
+  get #isGivenUp(): boolean {
+    return this.#refused !== undefined && this.#waiting === undefined;
   }
 
   /** Starts what must be done before a byte may go. */
@@ -144,7 +148,7 @@ class Hold {
     const res = this.#res;
     const cookies = [res.getHeader('Set-Cookie') ?? []].flat().map(String);
     const others = cookies.filter((cookie) => !cookie.startsWith(`${this.#options.name}=`));
-    for (const name of OF_THE_ANSWER) res.removeHeader(name);
+    for (const name of res.getHeaderNames().filter(isOfTheAnswer)) res.removeHeader(name);
     if (others.length > 0) res.setHeader('Set-Cookie', others);
     Reflect.set(res, '_removedContLen', false);
     Reflect.set(res, '_removedTE', false);
@@ -168,16 +172,19 @@ class Hold {
   }
 }
 
-const OF_THE_ANSWER = [
-  'Content-Type',
-  'Content-Length',
-  'Content-Encoding',
-  'Content-Disposition',
-  'Content-Range',
-  'Transfer-Encoding',
-  'ETag',
-  'Last-Modified',
-  'Location',
-  'Set-Cookie',
-  'Trailer',
-];
+/** Besides what begins with content-. */
+const OF_THE_ANSWER: ReadonlySet<string> = new Set([
+  'etag',
+  'last-modified',
+  'location',
+  'refresh',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+  'x-accel-redirect',
+  'x-sendfile',
+]);
+
+function isOfTheAnswer(name: string): boolean {
+  return OF_THE_ANSWER.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'));
+}

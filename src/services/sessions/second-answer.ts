@@ -93,7 +93,6 @@ class SecondAnswer {
     callers.run(this, () => {
       if (res.writableEnded) return;
       if (res.headersSent) return void res.destroy();
-      for (const name of res.getHeaderNames().filter((header) => header.startsWith('content-'))) res.removeHeader(name);
       res.statusCode = this.#error.status;
       res.setHeader('Content-Type', PROBLEM_TYPE);
       res.end(JSON.stringify(problemOf(this.#error)));
@@ -109,7 +108,7 @@ class SecondAnswer {
         if (this.#isCalled()) return method.apply(res, args);
         const done = args.at(-1);
         if (typeof done === 'function') process.nextTick(done as Method, this.#error);
-        return name === 'write' || name === '_send' ? true : res;
+        return name === 'write' || name === '_send' ? false : res;
       });
     }
     for (const name of SETTABLE) this.#guardProperty(name);

@@ -179,8 +179,10 @@ export class SealedStore extends Store {
     // Nobody has been given the id of a session that was made for this very request: there is nothing to end.
     if (!current || this.#known.has(current) || this.#saved.has(current)) super.regenerate(req, callback);
     else {
-      this.generate(req);
-      callback();
+      process.nextTick(() => {
+        this.generate(req);
+        callback();
+      });
     }
   }
 

@@ -125,10 +125,14 @@ export class Withheld {
    */
   takeBack(error: Error): boolean {
     const res = this.#res;
+    // Still withheld: in Node 22 this tells the one who writes that there is room again, and it writes on.
+    while (res.outputSize > 0) {
+      const size = res.outputSize;
+      res.outputData = [];
+      res.outputSize = 0;
+      res._onPendingData(-size);
+    }
     this.#letGo();
-    res.outputData = [];
-    res._onPendingData(-res.outputSize);
-    res.outputSize = 0;
     for (const callback of this.#callbacks) process.nextTick(callback, error);
     if (this.wasOut || this.#mustClose || res.destroyed) return false;
     unwrap(res);
