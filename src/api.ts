@@ -60,10 +60,11 @@ export interface Redoubt extends AsyncDisposable {
    *
    *     process.once('SIGTERM', () => redoubt.shutdown(server));
    *
-   * @param servers - a server of Node's or Socket.IO's, or several
-   * @returns whether everything was done in time; never rejects
+   * @param servers - a server of Node's or Socket.IO's, or several; Socket.IO's on `sockets.adapter` come with their HTTP
+   * server. Default: none, which is `close()`
+   * @returns whether everything was done in time and nobody was cut; never rejects
    */
-  shutdown(servers: ShutdownTarget | readonly ShutdownTarget[]): Promise<boolean>;
+  shutdown(servers?: ShutdownTarget | readonly ShutdownTarget[]): Promise<boolean>;
   /** Flushes and lets go of everything, within `server.shutdownTimeout`; later calls join the first. */
   close(): Promise<void>;
 }

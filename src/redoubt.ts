@@ -24,7 +24,7 @@ import { createHealth } from './services/health/health.ts';
 import { createJobs } from './services/jobs/jobs.ts';
 import { createSessions } from './services/sessions/sessions.ts';
 import { createSockets } from './services/sockets/sockets.ts';
-import { type ShutdownTarget, shutDown } from './shutdown.ts';
+import { type ShutdownTarget, shutDown, withSockets } from './shutdown.ts';
 import { Steering } from './steering.ts';
 
 /** A Redoubt whose machines have been started, whatever they have found so far. */
@@ -75,8 +75,11 @@ export async function composeRedoubt(
   const extensions = await loadExtensions(config.runtime.extensions, process.cwd());
   const dir = options.machines ?? config.machines.dir;
   const log = options.logger ?? createLogger(config.log.level);
-  for (const file of foreign) {
-    log.debug({ file }, 'A file beside the application is left alone: its keys say that it is not for Redoubt');
+  for (const { file, shared } of foreign) {
+    const text = 'A file beside the application is left alone: its keys say that it is not for Redoubt alone';
+    // A mistyped key of a file that was meant for us looks the same as somebody else's file with a key of our name.
+    if (shared.length > 0) log.info({ file, keys: shared }, `${text}. What is for Redoubt belongs under "redoubt"`);
+    else log.debug({ file }, text);
   }
   const load = (next: Config): readonly MachineDefinition[] =>
     loadCheckedMachines({ dir, config: next, extensions }, ({ code, message, file, line }) =>
@@ -211,10 +214,10 @@ class Composition implements ComposedRedoubt {
     }
   }
 
-  shutdown(servers: ShutdownTarget | readonly ShutdownTarget[]): Promise<boolean> {
+  shutdown(servers: ShutdownTarget | readonly ShutdownTarget[] = []): Promise<boolean> {
     this.#shutdown ??= shutDown({
       redoubt: this,
-      servers: [servers].flat(),
+      servers: withSockets([servers].flat(), this.sockets.servers),
       config: this.config,
       log: this.#log,
       clock: this.#clock,

@@ -43,7 +43,7 @@ const IDLE_EVERY_MS = 50;
 /** The event that sockets get before they are closed, with `{ afterMs }`. */
 export const RECONNECT_EVENT = 'redoubt:reconnect';
 
-/** @returns whether everything was done in time; never rejects */
+/** @returns whether everything was done in time, and nobody was cut; never rejects */
 export async function shutDown(options: ShutdownOptions): Promise<boolean> {
   const { config, log, clock } = options;
   const servers = withHttp(options.servers);
@@ -53,9 +53,11 @@ export async function shutDown(options: ShutdownOptions): Promise<boolean> {
   const ended = new AbortController();
   try {
     const steps = runSteps({ ...options, servers }, endsAt, progress, ended.signal);
-    await withDeadline(steps, config.server.shutdownTimeoutMs, { clock });
-    log.info({ ms: Math.round(clock.now() - startedAt) }, 'stopped');
-    return true;
+    const isWhole = await withDeadline(steps, config.server.shutdownTimeoutMs, { clock });
+    const facts = { ms: Math.round(clock.now() - startedAt) };
+    if (isWhole) log.info(facts, 'stopped');
+    else log.warn(facts, 'stopped, with requests or connections that did not end in time and were cut');
+    return isWhole;
   } catch (error) {
     log.error({ err: error, step: progress.step }, `stopped before ${progress.step} was done`);
     cut(servers);
@@ -70,7 +72,7 @@ async function runSteps(
   endsAt: number,
   progress: { step: string },
   ended: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { redoubt, servers, requests, extras = [], config, clock } = options;
   redoubt.drain();
   await sleep(clock, config.server.drainDelayMs);
@@ -91,10 +93,17 @@ async function runSteps(
   const patienceMs = (endsAt - clock.now()) / 2;
   const answered = withDeadline(Promise.all([...closed, ...othersClosed]), patienceMs, { clock });
   // Only the deadline rejects: what is still open is cut.
-  await answered.catch(() => cut(servers));
+  const isWhole = await answered.then(
+    () => true,
+    () => {
+      cut(servers);
+      return false;
+    },
+  );
 
   progress.step = 'flushing and closing backends';
   await redoubt.close();
+  return isWhole;
 }
 
 /** What is used of Node's HTTP servers. */
@@ -112,6 +121,20 @@ interface ResponseLike {
 interface SocketsLike extends ShutdownTarget {
   readonly sockets: { readonly sockets: ReadonlyMap<string, { emit(event: string, hint: object): unknown }> };
   readonly httpServer?: unknown;
+}
+
+/**
+ * With the Socket.IO servers that stand on what is handed over: their connections are no requests, and hold a process
+ * until their clients leave.
+ *
+ * @param known - every Socket.IO server that is in sight
+ */
+export function withSockets(
+  given: readonly ShutdownTarget[],
+  known: readonly ShutdownTarget[],
+): readonly ShutdownTarget[] {
+  const standing = known.filter((io) => isSockets(io) && given.includes(io.httpServer as ShutdownTarget));
+  return [...new Set([...given, ...standing])];
 }
 
 /** Whoever hands over Socket.IO's server means the HTTP server under it too. */

@@ -41,8 +41,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The files that were read, in the order in which they lie on each other. */
   readonly files: readonly string[];
-  /** Files beside the application that are somebody else's, by their keys. */
-  readonly foreign: readonly string[];
+  /** Files beside the application that are somebody else's, by their keys; `shared`: those that Redoubt has too. */
+  readonly foreign: readonly { readonly file: string; readonly shared: readonly string[] }[];
 }
 
 const TEXTS: ReadonlySet<unknown> = new Set(['text', 'instant', 'list', 'redisUrl', 'postgresUrl']);
@@ -77,11 +77,14 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const findings: ConfigFinding[] = [];
   const files = layersIn(dir, kind);
   const layers = files.map((file) => readLayer(file, findings));
-  const foreign: string[] = [];
+  const foreign: LoadedConfig['foreign'][number][] = [];
   for (const file of appDir === undefined || isSameFolder(appDir, dir) ? [] : layersIn(appDir, kind)) {
     const layer = readApplicationLayer(file, findings);
-    if (layer) layers.push(layer);
-    (layer ? files : foreign).push(file);
+    if ('shared' in layer) foreign.push({ file, ...layer });
+    else {
+      layers.push(layer.settings);
+      files.push(file);
+    }
   }
   if (extra) {
     files.push(extra);
@@ -150,11 +153,13 @@ function readLayer(file: string, findings: ConfigFinding[]): Record<string, unkn
   return settings;
 }
 
-/** The part of an application's file that is for Redoubt; `undefined` where none is. */
-function readApplicationLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> | undefined {
-  const layer = parseLayer(file, findings);
-  const part = layer && ownPartOf(layer);
-  if (!part) return undefined;
+type ApplicationLayer = { readonly settings: Record<string, unknown> } | { readonly shared: readonly string[] };
+
+/** The part of an application's file that is for Redoubt; where none is, the keys that are Redoubt's too. */
+function readApplicationLayer(file: string, findings: ConfigFinding[]): ApplicationLayer {
+  const layer = parseLayer(file, findings) ?? {};
+  const part = ownPartOf(layer);
+  if (!part) return { shared: Object.keys(layer).filter((key) => Object.hasOwn(SCHEMA, key)) };
   const { $schema: _, ...settings } = part;
   const found = findings.length;
   checkLayer(settings, SCHEMA, file, part === layer ? '' : `${SECTION}.`, findings);
@@ -162,7 +167,7 @@ function readApplicationLayer(file: string, findings: ConfigFinding[]): Record<s
     const message = `taken for Redoubt's by its keys; if it is another's, its own settings belong under "${SECTION}"`;
     findings.push({ file, path: '', message });
   }
-  return settings;
+  return { settings };
 }
 
 function parseLayer(file: string, findings: ConfigFinding[]): Record<string, unknown> | undefined {

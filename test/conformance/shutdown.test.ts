@@ -106,13 +106,13 @@ describe('shutdown(server)', () => {
     expect(await done).toBe(true);
   });
 
-  it('cuts an answer that never ends, and closes Redoubt all the same', async () => {
+  it('cuts an answer that never ends, says so, and closes Redoubt all the same', async () => {
     const { redoubt, server, url, asked } = await startApp({ shutdownTimeout: '1s' });
     const endless = fetch(`${url}/endless`)
       .then((response) => response.text())
       .catch((error: unknown) => error);
     await asked;
-    expect(await redoubt.shutdown(server)).toBe(true);
+    expect(await redoubt.shutdown(server)).toBe(false);
     expect(await endless).toBeInstanceOf(Error);
   });
 
@@ -132,6 +132,7 @@ describe('shutdown(server)', () => {
       await new Promise((resolve) => http.once('listening', resolve));
       const io = new Server(http, { adapter: redoubt.sockets.adapter });
       const client: Socket = connect(`http://127.0.0.1:${(http.address() as AddressInfo).port}`, {
+        transports: ['websocket'],
         reconnection: false,
       });
       open.push(() => client.disconnect());
@@ -151,5 +152,29 @@ describe('shutdown(server)', () => {
     const { redoubt, server } = await startApp();
     server.close();
     expect(await redoubt.shutdown(server)).toBe(true);
+  });
+
+  it('brings the Socket.IO server that stands on an HTTP server, and tells its clients', async () => {
+    const redoubt = await startRedoubt();
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const io = new Server(server, { adapter: redoubt.sockets.adapter });
+    open.push(() => io.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const client = connect(url, { transports: ['websocket'], reconnection: false });
+    open.push(() => client.close());
+    const told: string[] = [];
+    client.on('redoubt:reconnect', () => told.push('reconnect'));
+    await new Promise((resolve) => client.once('connect', () => resolve(undefined)));
+    const gone = new Promise((resolve) => client.once('disconnect', resolve));
+    expect(await redoubt.shutdown(server)).toBe(true);
+    await gone;
+    expect(told).toEqual(['reconnect']);
+  });
+
+  it('is close() without a server', async () => {
+    const redoubt = await startRedoubt();
+    expect(await redoubt.shutdown()).toBe(true);
+    await expect(redoubt.cache.get('key')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 });

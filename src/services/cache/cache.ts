@@ -77,6 +77,9 @@ export function createCache(options: CacheOptions): Cache & Service {
 /** Each has a memory of its own. */
 const MAX_NAMESPACES = 100;
 
+/** Some polls of the bus: changes that others made longer ago have arrived. */
+const HEARD_MS = 2000;
+
 class CacheService implements Cache, Service {
   readonly name = 'cache';
   readonly isUsed = true;
@@ -280,7 +283,8 @@ class CacheService implements Cache, Service {
     if (preferred !== 'redis') return undefined;
     if (this.#core.replayer.epochDue) return 'The whole cache starts cold when Redis is used again.';
     if (backend !== 'redis') {
-      return this.#core.news
+      const { standing, clock } = this.#core;
+      return clock.now() - standing.heardAt < HEARD_MS
         ? "Answers come from this instance's memory; it hears through PostgreSQL what the others change."
         : "Answers come from this instance's memory; it does not see what the others write until Redis is used again.";
     }

@@ -24,8 +24,13 @@ export interface SocketsOptions {
  * What is sent while Redis is out of use reaches the clients of this instance only; how many
  * messages that were is counted and said in the report.
  */
-export function createSockets(options: SocketsOptions): Sockets & Service {
+export function createSockets(options: SocketsOptions): Sockets & Service & { readonly servers: readonly Closable[] } {
   return new SocketsService(options);
+}
+
+/** What can be ended, whatever else it is. */
+export interface Closable {
+  close(done?: (error?: Error) => void): unknown;
 }
 
 class SocketsService implements Sockets, Service {
@@ -49,6 +54,11 @@ class SocketsService implements Sockets, Service {
   get adapter(): Sockets['adapter'] {
     this.#adapter ??= this.#createAdapter();
     return this.#adapter;
+  }
+
+  /** The Socket.IO servers that use the adapter. */
+  get servers(): readonly Closable[] {
+    return [...new Set([...this.#adapters].map(({ nsp }) => nsp.server as unknown as Closable))];
   }
 
   get isUsed(): boolean {

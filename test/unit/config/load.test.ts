@@ -203,7 +203,8 @@ describe('the files beside an application', () => {
 
   it("are left alone where a key says that they are somebody else's", () => {
     const file = write('app/default.json5', "{ server: { port: 'ours' }, db: { host: 'x' } }");
-    expect(load({ appDir })).toMatchObject({ config: { server: { port: 3000 } }, files: [], foreign: [file] });
+    expect(load({ appDir })).toMatchObject({ config: { server: { port: 3000 } }, files: [] });
+    expect(load({ appDir }).foreign).toEqual([{ file, shared: ['server'] }]);
   });
 
   it('report a mistake with its place, and how a file of others is told apart', () => {
