@@ -56,8 +56,18 @@ export const DIFFERENCES: readonly Difference[] = [
         'now.body.user': null,
       },
       'a login during a slow request that changes the old session': { stored: null, 'old.body.user': null },
-      'save after destroy': { stored: null, 'show.body.a': null, 'show.body.b': null },
-      'set after destroy of the store itself': { 'got.done': null },
+      'save after destroy': {
+        stored: null,
+        'show.body.a': null,
+        'show.body.b': null,
+        'fresh.body.done': null,
+        'fresh.body.failed': 'ERR_SESSION_CONFLICT',
+      },
+      'set after destroy of the store itself': {
+        'set.done': null,
+        'set.failed': 'ERR_SESSION_CONFLICT',
+        'got.done': null,
+      },
     },
   },
   {
