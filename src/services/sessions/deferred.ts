@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 import { unwrap } from './withheld.ts';
 
@@ -15,8 +16,11 @@ export interface Waiting {
  * injects requests, is looked at by its maker as soon as it is ended: nothing of it can be kept back then.
  */
 export function isConnection(socket: unknown): boolean {
-  return socket instanceof process.getBuiltinModule('node:net').Socket;
+  Connection ??= process.getBuiltinModule('node:net').Socket;
+  return socket instanceof Connection;
 }
+
+let Connection: typeof Socket | undefined;
 
 /** An answer whose end waits, where its bytes cannot: its maker takes it for whole at its end, and not before. */
 export class Deferred implements Waiting {

@@ -12,6 +12,10 @@ export interface CookieData {
 /** How the JSON of each session begins that express-session makes. */
 const HEAD = '{"cookie":{';
 
+/** What JSON makes of a cookie's end, but for the instant, and how long that is. */
+const EXPIRES = '"expires":"';
+const INSTANT_LENGTH = '2026-01-01T00:00:00.000Z'.length;
+
 /** A session at one moment, as text. */
 export class Print {
   /** JSON of the whole session. */
@@ -38,13 +42,21 @@ export class Print {
    * express-session computes `originalMaxAge` anew from the clock at each touch, so it wavers by milliseconds.
    */
   hasCookieOf(other: Print): boolean {
-    if (this.text === other.text) return true;
+    // The whole text but for one instant; what most requests end with.
+    if (this.content === other.content && this.#timelessHead === other.#timelessHead) return true;
     const [a, b] = [this.#cookie, other.#cookie];
     if (a === undefined || b === undefined) return a === b;
     for (const key of ATTRIBUTES) if (a[key] !== b[key]) return false;
     const [mine, theirs] = [a.originalMaxAge ?? null, b.originalMaxAge ?? null];
     if (typeof mine === 'number' && typeof theirs === 'number') return Math.abs(mine - theirs) < WAVER_MS;
     return mine === theirs;
+  }
+
+  /** What comes before the content, without the end of the cookie, which each touch moves. */
+  get #timelessHead(): string {
+    const head = this.text.slice(0, this.text.length - this.content.length);
+    const at = head.indexOf(EXPIRES);
+    return at < 0 ? head : head.slice(0, at) + head.slice(at + EXPIRES.length + INSTANT_LENGTH);
   }
 
   get #cookie(): CookieData | undefined {
