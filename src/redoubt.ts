@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Redoubt, RedoubtOptions, ReloadResult } from './api.ts';
+import { checkOptions } from './check-options.ts';
 import { type Audience, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { readVersion } from './config/version.ts';
 import { watchFiles } from './config/watch.ts';
 import { type Clock, sleep, systemClock } from './core/clock.ts';
 import { RedoubtError } from './core/errors.ts';
-import { suggest } from './core/format.ts';
 import { LoopLag } from './core/loop-lag.ts';
 import { type BackendTable, type Service, type ServiceName } from './core/mode.ts';
 import { type Controls, createControls, loadDrivers, redisOf } from './controls.ts';
@@ -35,7 +35,6 @@ export interface ComposedRedoubt extends Redoubt {
   reload(source?: RevisionSource): ReloadResult;
 }
 
-const OPTIONS = ['config', 'machines', 'logger'] as const satisfies readonly (keyof RedoubtOptions)[];
 const RELOAD_EVENT = 'operator.reload';
 
 /**
@@ -61,12 +60,7 @@ export async function composeRedoubt(
   options: RedoubtOptions = {},
   audience: Audience = 'library',
 ): Promise<ComposedRedoubt> {
-  for (const name of Object.keys(options)) {
-    if ((OPTIONS as readonly string[]).includes(name)) continue;
-    const near = suggest(name, OPTIONS);
-    const message = `createRedoubt() has no option "${name}"${near ? ` (did you mean "${near}"?)` : ''}; known are ${OPTIONS.join(', ')}`;
-    throw new RedoubtError('ERR_CONFIG', { message });
-  }
+  checkOptions(options);
   const read = (): LoadedConfig => {
     const { config: given } = options;
     return loadConfig({ audience, ...(typeof given === 'string' ? { file: given } : { overrides: given }) });

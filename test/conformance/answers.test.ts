@@ -54,6 +54,8 @@ interface RigOptions {
   readonly behind?: RequestHandler[];
   readonly handler: RequestHandler;
   readonly onError?: ErrorRequestHandler;
+  /** What is mounted in the place of the middleware. */
+  readonly wrap?: (middleware: RequestHandler) => RequestHandler;
   /** In the place of an Express application. */
   readonly plain?: (middleware: RequestHandler) => RequestListener;
 }
@@ -63,7 +65,7 @@ afterEach(() => {
   for (const rig of rigs.splice(0)) rig[Symbol.dispose]();
 });
 
-async function start({ before = [], behind = [], handler, onError, plain }: RigOptions): Promise<Rig> {
+async function start({ before = [], behind = [], handler, onError, wrap, plain }: RigOptions): Promise<Rig> {
   const { config } = loadConfig({ env: { NODE_ENV: 'test' } });
   const vault = new FakeVault();
   const { touchEveryMs, retryAfterMs } = config.sessions;
@@ -75,7 +77,7 @@ async function start({ before = [], behind = [], handler, onError, plain }: RigO
   const errors: unknown[] = [];
   for (const one of before) app.use(one);
   const middleware = createMiddleware(store, { ...options, secret: ['a secret'] });
-  app.use(middleware);
+  app.use(wrap?.(middleware) ?? middleware);
   for (const one of behind) app.use(one);
   app.get('/', handler);
   app.use(((error: unknown, _req, _res, next) => {
@@ -480,6 +482,16 @@ describe('the answer in the place of one that was refused', () => {
     const { status, headers, body } = await rig.get();
     expect([status, headers['content-type']]).toEqual([503, 'application/problem+json']);
     expect(JSON.parse(body)).toMatchObject({ code: 'ERR_SESSION_NOT_SAVED' });
+  });
+
+  it("is the error handler's also where a tracer has wrapped next()", async () => {
+    const rig = await start({
+      handler: change((res) => res.send('sent')),
+      wrap: (middleware) => (req, res, next) => middleware(req, res, (...args: unknown[]) => next(...(args as []))),
+      onError: answerLater,
+    });
+    rig.vault.failure = new Error('gone');
+    expect(await rig.get()).toMatchObject(refused);
   });
 
   it.each([

@@ -14,6 +14,19 @@ describe('createRedoubt()', () => {
     });
   });
 
+  it.each([
+    [null, /takes an object/],
+    ['a text', /takes an object/],
+    [{ config: 5 }, /config is the path of a file/],
+    [{ machines: 5 }, /machines is the path of a folder/],
+    [{ logger: console }, /missing: child/],
+  ])('refuses %j, and says what it takes', async (options, message) => {
+    await expect(createRedoubt(options as object)).rejects.toMatchObject({
+      code: 'ERR_CONFIG',
+      message: expect.stringMatching(message),
+    });
+  });
+
   it('tells in an outage of what the application uses, and of nothing else', async () => {
     await using redis = await startRedis();
     const warnings: string[] = [];

@@ -129,7 +129,7 @@ class Hold {
     for (const source of this.#pipes) source.unpipe(res);
     if (!waiting.takeBack(error)) {
       res.destroy();
-      return tellOfError(error, this.#next);
+      return tellOfError(res, error, this.#next);
     }
     this.#clearHeaders(error);
     giveSecondAnswer(res, error, this.#next);

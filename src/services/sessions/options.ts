@@ -34,12 +34,15 @@ export type ReadOptions = Partial<Omit<SessionOptions, 'store' | 'resave' | 'sav
  * Its defaults are express-session's own, but for two that express-session itself calls deprecated: `resave` and
  * `saveUninitialized` are false. The name of the cookie comes from `sessions.cookieName`.
  *
- * @throws {RedoubtError} `ERR_SESSION_OPTION` for a `store`
+ * @throws {RedoubtError} `ERR_SESSION_OPTION` for a `store`, and for what is no object
  */
 export function readOptions(
   given: SessionMiddlewareOptions & { readonly key?: string | undefined },
   { config, log }: { readonly config: Config; readonly log: Logger },
 ): ReadOptions {
+  if (typeof given !== 'object' || given === null) {
+    throw new RedoubtError('ERR_SESSION_OPTION', { message: 'the options are an object' });
+  }
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   for (const name of Object.keys(options)) {
     if ((KNOWN as readonly string[]).includes(name)) continue;

@@ -43,18 +43,21 @@ let open = 0;
  */
 export function giveSecondAnswer(res: ServerResponse, error: RedoubtError, next: Next): void {
   const answer = new SecondAnswer(res, error);
-  if (isRouter(next)) answer.ask(next);
+  if (isRouter(next, res)) answer.ask(next);
   else answer.give();
 }
 
 /** Tells the application of an error that comes too late for an answer. */
-export function tellOfError(error: RedoubtError, next: Next): void {
-  if (isRouter(next)) next(error);
+export function tellOfError(res: ServerResponse, error: RedoubtError, next: Next): void {
+  if (isRouter(next, res)) next(error);
 }
 
-/** Express' and Connect's own; what wraps a middleware into a promise, or Fastify, is made for one call. */
-function isRouter(next: Next): boolean {
-  return next.name === 'next';
+/**
+ * Whether it may be called once more. Express' own, which it also puts on the request, so that one wrapped by a tracer is
+ * known too, or Connect's; what wraps a middleware into a promise, or Fastify, is made for one call.
+ */
+function isRouter(next: Next, { req }: ServerResponse): boolean {
+  return next.name === 'next' || typeof (req as { next?: unknown }).next === 'function';
 }
 
 class SecondAnswer {

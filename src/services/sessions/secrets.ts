@@ -30,7 +30,9 @@ export function assertSessionSecret(config: Config, given?: Given): void {
   const [first] = sealingSecrets(config, given);
   if (first === undefined) throw new RedoubtError('ERR_SESSION_SECRET', { message: 'SESSION_SECRET is not set' });
   if (first.length < MIN_SECRET_LENGTH) {
-    throw new RedoubtError('ERR_SESSION_SECRET', { message: `the first needs ${MIN_SECRET_LENGTH} characters` });
+    throw new RedoubtError('ERR_SESSION_SECRET', {
+      message: `the first of SESSION_SECRET, or of the option secret, needs ${MIN_SECRET_LENGTH} characters`,
+    });
   }
 }
 

@@ -247,6 +247,18 @@ describe('the session middleware', () => {
     expect(header).toMatch(/SameSite=Strict/);
   });
 
+  it.each([{ maxAge: '1d' }, { sameSite: 'laxx' }, { domain: 'a;b' }, 'text'])(
+    'refuses at the start a cookie that express-session could not send: %j',
+    (cookie) => {
+      expect(() => createRig({ cookie } as never)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }));
+    },
+  );
+
+  it('takes a cookie that the request decides upon', () => {
+    expect(() => createRig({ cookie: { secure: 'auto', sameSite: 'auto' } as never })).not.toThrow();
+    expect(() => createRig({ cookie: () => ({ maxAge: 1 }) })).not.toThrow();
+  });
+
   it('never emits disconnect, which would take req.session away from handlers', async () => {
     const { get, store, vault } = createRig();
     let disconnected = false;
