@@ -1,9 +1,13 @@
 /**
  * What the package costs an application that uses the cache and sessions: packed, installed into an empty project,
  * measured against its bars. Exits with 1 where one is missed.
+ *
+ * `node size.ts [--slack PERCENT]`: how far past a bar is let pass; the gate's machine is not always alike, and a change
+ * that costs little is not found by it but by whoever runs this without.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 
 import { startRedis } from '../../test/support/redis.ts';
 import { type Project, createProject } from './project.ts';
@@ -37,7 +41,8 @@ for (const { name, value, unit, most } of figures) {
   const verdict = value <= most ? 'fine' : 'TOO MUCH';
   console.log(`${name.padEnd(24)} ${value.toFixed(0).padStart(4)} ${unit.padEnd(9)} at most ${most}: ${verdict}`);
 }
-if (figures.some(({ value, most }) => value > most)) process.exitCode = 1;
+const { slack } = parseArgs({ options: { slack: { type: 'string', default: '0' } } }).values;
+if (figures.some(({ value, most }) => value > most * (1 + Number(slack) / 100))) process.exitCode = 1;
 
 async function measure(): Promise<readonly Figure[]> {
   using project = createProject();
