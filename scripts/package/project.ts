@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ export interface Project extends Disposable {
 
 /** Packs the built package and installs it; removed at the end. */
 export function createProject(): Project {
+  if (!existsSync(join(ROOT, 'dist/index.js'))) throw new Error('Nothing is built yet: npm run build');
   const dir = mkdtempSync(join(tmpdir(), 'redoubt-package-'));
   const run = (program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): string => {
     try {
