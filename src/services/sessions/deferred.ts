@@ -1,15 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-import { unwrap } from './withheld.ts';
-
-/** An answer that waits; see `Withheld`. */
-export interface Waiting {
-  /** Sends what was kept. */
-  release(): void;
-  /** @returns whether another answer can be given in its place */
-  takeBack(error: Error): boolean;
-}
+import { type Waiting, unwrap } from './withheld.ts';
 
 /**
  * Whether an answer goes to a connection. One that an adapter makes for a function in a cloud, or for a test that

@@ -1,11 +1,11 @@
 import type { NextFunction, Request, Response } from 'express';
 
 import { RedoubtError, isRedoubtError } from '../../core/errors.ts';
-import { Deferred, type Waiting, isConnection } from './deferred.ts';
+import { Deferred, isConnection } from './deferred.ts';
 import { Keeper, type KeeperOptions } from './keeper.ts';
 import { unstorable } from './print.ts';
 import { giveSecondAnswer, tellOfError } from './second-answer.ts';
-import { Withheld } from './withheld.ts';
+import { type Waiting, Withheld } from './withheld.ts';
 
 export interface HoldOptions extends KeeperOptions {
   /** Name of the session cookie. */

@@ -195,10 +195,10 @@ export class SessionRecords {
         // A logout beats a slow request. Ended right after what this one read, the request happened just before it;
         // with another write between, its answer may lack what the other's user has already seen.
         if (held.box === null) {
-          // A session that was not read is no slow request of the one that was ended: it must not seem to be stored.
-          if (base === undefined && !isSplit) throw new RedoubtError('ERR_SESSION_CONFLICT', { ended: true });
           if (isSplit) await this.#bury(id, record.version);
-          if (held.version === record.version || isSplit || afterEnd === 'dropped') return record.version;
+          // A session that was not read is no slow request of the one that was ended: it must not seem to be stored.
+          const mayDrop = base !== undefined && (held.version === record.version || afterEnd === 'dropped');
+          if (isSplit || mayDrop) return record.version;
           throw new RedoubtError('ERR_SESSION_CONFLICT', { ended: true });
         }
         const version = Math.max(held.version, isSplit ? record.version : 0) + 1;

@@ -76,6 +76,5 @@ export class SecretSource {
 
 function sealingSecrets({ sessions: { secret } }: Config, given: Given): readonly string[] {
   if (secret.length > 0) return secret;
-  const texts = [given ?? []].flat().filter((one): one is string => typeof one === 'string' && one !== '');
-  return texts;
+  return [given ?? []].flat().filter((one): one is string => typeof one === 'string' && one !== '');
 }

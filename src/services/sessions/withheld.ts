@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 
 type WriteCallback = (error?: Error | null) => void;
 
-interface Waiting {
+interface Chunk {
   readonly data: string | Uint8Array;
   readonly encoding: unknown;
   readonly callback: unknown;
@@ -22,7 +22,7 @@ interface Outgoing extends ServerResponse {
   _header: string | null;
   _headerSent: boolean;
   _last: boolean;
-  outputData: Waiting[];
+  outputData: Chunk[];
   outputSize: number;
   _onPendingData(bytes: number): void;
   _writeRaw(data: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean;
@@ -69,10 +69,23 @@ export function canWithhold(res: unknown): res is ServerResponse {
   return res instanceof answerClass() && typeof (res as Outgoing)._writeRaw === 'function';
 }
 
+/** An answer that waits. */
+export interface Waiting {
+  /** Sends what was kept; what is written from now on goes out at once. */
+  release(): void;
+  /**
+   * Forgets the answer, so that another one can be given in its place: what has been set by setHeader stays.
+   *
+   * @param error - what the callbacks of its writes are told
+   * @returns `false` where nothing can be said any more, since some of it was out or somebody has closed the connection
+   */
+  takeBack(error: Error): boolean;
+}
+
 /** The bytes of one answer, kept from now on until they are released or taken back. */
-export class Withheld {
+export class Withheld implements Waiting {
   /** Whether some of the answer had been sent before. */
-  readonly wasOut: boolean;
+  readonly #wasOut: boolean;
   readonly #res: Outgoing;
   readonly #callbacks: WriteCallback[] = [];
   readonly #socket: Socket | null;
@@ -85,7 +98,7 @@ export class Withheld {
     this.#res = res as Outgoing;
     const { _writeRaw, _flush } = this.#res;
     this.#natives = { _writeRaw, _flush };
-    this.wasOut = this.#res._headerSent;
+    this.#wasOut = this.#res._headerSent;
     this.#res._writeRaw = (data, encoding, callback) => this.#keep(data, encoding, callback);
     // A pipelined answer gets its turn: not yet.
     this.#res._flush = () => undefined;
@@ -109,7 +122,6 @@ export class Withheld {
     };
   }
 
-  /** Sends what was kept; what is written from now on goes out at once. */
   release(): void {
     this.#letGo();
     if (this.#mustClose) this.#res._last = true;
@@ -117,12 +129,6 @@ export class Withheld {
     if (this.#mustClose && !this.#socket?.writable) this.#socket?.destroy();
   }
 
-  /**
-   * Forgets the answer, so that another one can be given in its place: what has been set by setHeader stays.
-   *
-   * @param error - what the callbacks of its writes are told
-   * @returns `false` where nothing can be said any more, since some of it was out or somebody has closed the connection
-   */
   takeBack(error: Error): boolean {
     const res = this.#res;
     // Still withheld: in Node 22 this tells the one who writes that there is room again, and it writes on.
@@ -134,7 +140,7 @@ export class Withheld {
     }
     this.#letGo();
     for (const callback of this.#callbacks) process.nextTick(callback, error);
-    if (this.wasOut || this.#mustClose || res.destroyed) return false;
+    if (this.#wasOut || this.#mustClose || res.destroyed) return false;
     unwrap(res);
     const fresh = new (answerClass())(res.req);
     for (const key of Reflect.ownKeys(fresh)) {
